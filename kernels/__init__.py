@@ -1,0 +1,1 @@
+"""Kernels: raw arrays and kernel text. Nothing in here imports numtorch."""

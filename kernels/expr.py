@@ -1,0 +1,475 @@
+"""Scalar expressions: a typed DAG built from the Python text of op bodies, and its printer.
+
+A body is a plain function of scalars in straight-line form: assignments to names, `a if c else b`, arithmetic,
+comparisons, `math.*`, calls of other such functions, one return. Its AST is evaluated here with symbolic arguments, so
+bodies that call bodies, and graphs of many ops, become one DAG in which equal expressions are one node. Literals take
+the type of the operand they meet, so a float32 body stays float32."""
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import math
+import textwrap
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import jit
+
+RANK = {"bool": 0, "uint8": 1, "int8": 1, "int16": 2, "int32": 3, "int64": 4, "float32": 5, "float64": 6,
+        "complex64": 7, "complex128": 8}
+MEMORY = {"bfloat16": ("uint16", "float32", "bf16_load", "bf16_store"),
+          "float16": ("uint16", "float32", "f16_load", "f16_store")}
+ROUND = ("floor", "ceil", "trunc")
+INTRINSICS = {"bits", "from_bits", "to_int", "to_float", "fma", "rint"}
+COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+          ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>"}
+_FOLD = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
+         "//": lambda a, b: a // b, "%": lambda a, b: a % b, "**": lambda a, b: a**b, "<<": lambda a, b: a << b,
+         ">>": lambda a, b: a >> b, "&": lambda a, b: a & b, "|": lambda a, b: a | b, "^": lambda a, b: a ^ b}
+
+
+class Expr:
+    """One value: an operation `op` on `args`, of type `dtype` (None: a literal that has not met a typed operand)."""
+
+    __slots__ = ("op", "dtype", "args", "value")
+
+    def __init__(self, op: str, dtype: str | None, args: tuple = (), value: Any = None):
+        self.op, self.dtype, self.args, self.value = op, dtype, args, value
+
+    def __repr__(self) -> str:
+        return f"{self.op}:{self.dtype}" + (f"={self.value}" if self.value is not None else "")
+
+
+class Block:
+    """Expressions of one loop body. Equal expressions are one object. `target` is "cpu" or "cuda": on the CPU the
+    transcendental functions become polynomials that vectorise (scalar.py), on CUDA they are libdevice's."""
+
+    def __init__(self, target: str = "cpu"):
+        self.target = target
+        self._seen: dict[tuple, Expr] = {}
+        self.bound: dict[str, Any] = {}
+
+    def make(self, op: str, dtype: str | None, args: tuple = (), value: Any = None) -> Expr:
+        key = (op, dtype, tuple(map(id, args)), repr(value), type(value))
+        found = self._seen.get(key)
+        if found is None:
+            found = self._seen[key] = Expr(op, dtype, args, value)
+        return found
+
+    def const(self, value, dtype: str | None = None) -> Expr:
+        return self.make("const", dtype, (), value)
+
+    def cast(self, x: Expr, dtype: str) -> Expr:
+        """`x` converted to `dtype` as C does."""
+        if x.dtype == dtype:
+            return x
+        if x.op == "const":
+            v = x.value
+            if dtype == "bool":
+                v = bool(v)
+            elif dtype.startswith(("int", "uint")):
+                v = int(v)
+            elif dtype.startswith("float"):
+                v = float(v)
+            return self.const(v, dtype)
+        if x.dtype is not None and x.dtype.startswith("complex") and not dtype.startswith("complex"):
+            x = self.make("real", {"complex64": "float32", "complex128": "float64"}[x.dtype], (x,))
+            return self.cast(x, dtype)
+        if x.dtype is not None and x.dtype.startswith("float") and dtype.startswith(("int", "uint")) and dtype != "int64":
+            x = self.make("cast", "int64", (x,))  # float → narrow integer wraps, as PyTorch's conversion does
+        return self.make("cast", dtype, (x,))
+
+    def unify(self, a: Expr, b: Expr) -> tuple[Expr, Expr]:
+        if a.dtype == b.dtype:
+            return a, b
+        if a.dtype is None:
+            return (self.cast(a, self._weak(a, b)), self.cast(b, self._weak(a, b)))
+        if b.dtype is None:
+            return (self.cast(a, self._weak(b, a)), self.cast(b, self._weak(b, a)))
+        wide = a.dtype if RANK[a.dtype] >= RANK[b.dtype] else b.dtype
+        if "complex64" in (a.dtype, b.dtype) and "float64" in (a.dtype, b.dtype):
+            wide = "complex128"
+        return self.cast(a, wide), self.cast(b, wide)
+
+    @staticmethod
+    def _weak(literal: Expr, other: Expr) -> str:
+        assert other.dtype is not None
+        if other.dtype == "bool" and not isinstance(literal.value, bool):
+            return "float64" if isinstance(literal.value, float) else "int64"
+        if isinstance(literal.value, float) and RANK[other.dtype] < RANK["float32"]:
+            return "float64"
+        return other.dtype
+
+    def binary(self, op: str, a: Expr, b: Expr) -> Expr:
+        if a.op == b.op == "const" and a.dtype is None and b.dtype is None:
+            return self.const(_FOLD[op](a.value, b.value))
+        if op == "**":
+            return self.power(a, b)
+        if op in ("<<", ">>") and b.dtype is None:
+            b = self.cast(b, a.dtype or "int64")
+        a, b = self.unify(a, b)
+        if a.dtype == "bool" and op in ("+", "-", "*", "/", "//", "%"):
+            a, b = self.cast(a, "int64"), self.cast(b, "int64")
+        dtype = a.dtype
+        if op == "/" and RANK[dtype or "float64"] < RANK["float32"]:
+            a, b, dtype = self.cast(a, "float64"), self.cast(b, "float64"), "float64"
+        return self.make(op, dtype, (a, b))
+
+    def power(self, a: Expr, b: Expr) -> Expr:
+        if b.op == "const" and isinstance(b.value, int) and 1 <= b.value <= 4 and a.dtype is not None:
+            out = a
+            if b.value == 4:
+                out = self.make("*", a.dtype, (a, a))
+                return self.make("*", a.dtype, (out, out))
+            for _ in range(b.value - 1):
+                out = self.make("*", a.dtype, (out, a))
+            return out
+        a, b = self.unify(a, b)
+        return self.math("pow", (a, b)) if a.dtype in ("float32", "float64") else self.make("**", a.dtype, (a, b))
+
+    def compare(self, op: str, a: Expr, b: Expr) -> Expr:
+        a, b = self.unify(a, b)
+        return self.make(op, "bool", (a, b))
+
+    def truth(self, x: Expr) -> Expr:
+        return x if x.dtype == "bool" or x.op == "const" else self.compare("!=", x, self.const(0))
+
+    def select(self, c: Expr, a: Expr, b: Expr) -> Expr:
+        if c.op == "const":
+            return a if c.value else b
+        if a is b:
+            return a
+        if a.dtype is None and b.dtype is None:
+            kind = "float64" if isinstance(a.value, float) or isinstance(b.value, float) else "int64"
+            a, b = self.cast(a, kind), self.cast(b, kind)
+        a, b = self.unify(a, b)
+        return self.make("select", a.dtype, (self.truth(c), a, b))
+
+    def math(self, name: str, args: tuple[Expr, ...]) -> Expr:
+        """math.NAME of typed arguments."""
+        if all(a.op == "const" and a.dtype is None for a in args):
+            return self.const(getattr(math, name)(*[a.value for a in args]))
+        if len(args) == 2:
+            args = self.unify(*args)
+        dtype = args[0].dtype
+        assert dtype is not None
+        if name == "isnan":
+            return self.compare("!=", args[0], args[0])
+        if name == "isinf":
+            return self.compare("==", self.make("abs", dtype, args), self.const(math.inf))
+        if name == "isfinite":
+            return self.compare("<", self.make("abs", dtype, args), self.const(math.inf))
+        if RANK[dtype] < RANK["float32"]:
+            args, dtype = tuple(self.cast(a, "float64") for a in args), "float64"
+        if name == "fabs":
+            return self.make("abs", dtype, args)
+        if name in ROUND:
+            return self.make(name, dtype, args)
+        if self.target == "cpu" and dtype in ("float32", "float64"):
+            from .scalar import VECTOR
+            vector = VECTOR.get((name, dtype))
+            if vector is not None:
+                return inline(self, vector, args)
+        return self.make("math." + name, dtype, args)
+
+
+@functools.cache
+def _parsed(fn: Callable) -> tuple[list[str], list[ast.stmt]]:
+    """(parameter names, statements) of a body; a lambda is one return."""
+    source = textwrap.dedent(inspect.getsource(fn)).strip()
+    try:
+        tree: ast.AST = ast.parse(source)
+    except SyntaxError:  # a lambda inside a call's arguments: parse from `lambda` to where it still parses
+        start = source.index("lambda")
+        for end in range(len(source), start, -1):
+            try:
+                tree = ast.parse(source[start:end], mode="eval")
+                break
+            except SyntaxError:
+                continue
+        else:
+            raise
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == fn.__code__.co_name:
+            a = node.args
+            return [p.arg for p in a.posonlyargs + a.args + a.kwonlyargs], node.body
+        if isinstance(node, ast.Lambda):
+            code = compile(ast.Expression(node), "<body>", "eval").co_consts[0]
+            mine = fn.__code__
+            if (code.co_code, code.co_names, code.co_varnames) == (mine.co_code, mine.co_names, mine.co_varnames):
+                return [a.arg for a in node.args.args], [ast.copy_location(ast.Return(node.body), node.body)]
+    raise ValueError(f"no source for the body {fn.__name__}")
+
+
+def inline(block: Block, fn: Callable, args: Sequence[Expr]):
+    """The value of the body `fn` at symbolic arguments: an Expr, or a tuple of them."""
+    fn = getattr(fn, "fn", fn) if not isinstance(fn, types.FunctionType) else fn
+    names, body = _parsed(fn)
+    if len(names) != len(args):
+        raise TypeError(f"the body {fn.__name__} takes {len(names)} arguments, not {len(args)}")
+    return _Eval(block, fn, dict(zip(names, args))).run(body)
+
+
+class _Eval:
+    """Evaluates the statements of a body with Exprs for values."""
+
+    def __init__(self, block: Block, fn: Callable, env: dict[str, Any]):
+        self.block, self.fn, self.env = block, fn, env
+        self.cells = dict(inspect.getclosurevars(fn).nonlocals) if fn.__closure__ else {}
+
+    def run(self, body: list[ast.stmt]):
+        for s in body:
+            if isinstance(s, ast.Return):
+                assert s.value is not None
+                if isinstance(s.value, ast.Tuple):
+                    return tuple(self.value(e) for e in s.value.elts)
+                return self.value(s.value)
+            if isinstance(s, ast.Assign) and len(s.targets) == 1:
+                target = s.targets[0]
+                if isinstance(target, ast.Tuple) and isinstance(s.value, ast.Tuple):
+                    values = [self.value(e) for e in s.value.elts]
+                    for t, v in zip(target.elts, values):
+                        self.env[t.id] = v  # type: ignore[attr-defined]
+                elif isinstance(target, ast.Tuple):
+                    for t, v in zip(target.elts, self.any(s.value)):
+                        self.env[t.id] = v  # type: ignore[attr-defined]
+                else:
+                    self.env[target.id] = self.value(s.value)  # type: ignore[attr-defined]
+            elif isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant):
+                continue  # the docstring
+            else:
+                raise ValueError(f"{self.fn.__name__}: a body may not hold a {type(s).__name__} statement")
+        raise ValueError(f"{self.fn.__name__}: a body must return")
+
+    def any(self, e: ast.expr):
+        return self.call(e) if isinstance(e, ast.Call) else self.value(e)
+
+    def value(self, e: ast.expr) -> Expr:
+        b = self.block
+        if isinstance(e, ast.Constant):
+            return b.const(e.value)
+        if isinstance(e, ast.Name):
+            v = self.name(e.id)
+            return v if isinstance(v, Expr) else b.const(v)
+        if isinstance(e, ast.Attribute):
+            return b.const(getattr(self.name(e.value.id), e.attr))  # type: ignore[attr-defined]
+        if isinstance(e, ast.BinOp):
+            return b.binary(BINARY[type(e.op)], self.value(e.left), self.value(e.right))
+        if isinstance(e, ast.UnaryOp):
+            x = self.value(e.operand)
+            if isinstance(e.op, ast.UAdd):
+                return x
+            if x.op == "const" and x.dtype is None:
+                return b.const(-x.value if isinstance(e.op, ast.USub) else not x.value
+                               if isinstance(e.op, ast.Not) else ~x.value)
+            if isinstance(e.op, ast.Not):
+                return b.make("not", "bool", (b.truth(x),))
+            return b.make("neg" if isinstance(e.op, ast.USub) else "~", x.dtype, (x,))
+        if isinstance(e, ast.Compare):
+            parts, left = [], self.value(e.left)
+            for op, right in zip(e.ops, e.comparators):
+                r = self.value(right)
+                parts.append(b.compare(COMPARE[type(op)], left, r))
+                left = r
+            return functools.reduce(lambda p, q: b.make("&", "bool", (p, q)), parts)
+        if isinstance(e, ast.BoolOp):
+            op = "&" if isinstance(e.op, ast.And) else "|"
+            return functools.reduce(lambda p, q: b.make(op, "bool", (p, q)), [b.truth(self.value(v)) for v in e.values])
+        if isinstance(e, ast.IfExp):
+            return b.select(b.truth(self.value(e.test)), self.value(e.body), self.value(e.orelse))
+        if isinstance(e, ast.Call):
+            return self.call(e)
+        raise ValueError(f"{self.fn.__name__}: a body may not hold a {type(e).__name__}")
+
+    def name(self, name: str):
+        if name in self.env:
+            return self.env[name]
+        if name in self.cells:
+            return self.cells[name]
+        if name in self.fn.__globals__:
+            return self.fn.__globals__[name]
+        return getattr(builtins, name)
+
+    def call(self, e: ast.Call):
+        b = self.block
+        args = tuple(self.value(a) for a in e.args)
+        if isinstance(e.func, ast.Attribute):
+            owner = self.name(e.func.value.id)  # type: ignore[attr-defined]
+            if owner is math:
+                return b.math(e.func.attr, args)
+            fn = getattr(owner, e.func.attr)
+        else:
+            fn = self.name(e.func.id)  # type: ignore[attr-defined]
+        if fn is abs:
+            x = args[0]
+            dtype = {"complex64": "float32", "complex128": "float64"}.get(x.dtype or "", x.dtype)
+            return b.make("abs", dtype, args)
+        if fn in (min, max):
+            x, y = b.unify(*args)
+            return b.select(b.compare("<" if fn is min else ">", x, y), x, y)
+        if fn in (float, int, bool):
+            return b.cast(args[0], {float: "float64", int: "int64", bool: "bool"}[fn])
+        name = getattr(fn, "__name__", "")
+        if isinstance(fn, type) and name in RANK:
+            return b.cast(args[0], name)
+        if name in INTRINSICS and (isinstance(fn, jit.Intrinsic) or name in ("to_int", "to_float")
+                                   or getattr(fn, "__module__", "").endswith("scalar")):
+            return self.intrinsic(name, args)
+        if isinstance(fn, jit.Device):
+            b.bound[name] = fn
+            return b.make("call." + name, args[0].dtype, args)
+        return inline(b, fn, args)
+
+    def intrinsic(self, name: str, args: tuple[Expr, ...]) -> Expr:
+        b, t = self.block, args[0].dtype
+        if name == "bits":
+            return b.make("bits", {"float32": "int32", "float64": "int64"}[t or "float64"], args)
+        if name == "from_bits":
+            return b.make("from_bits", {"int32": "float32", "int64": "float64"}[t or "int64"], args)
+        if name == "to_int":
+            return b.make("cast", {"float32": "int32", "float64": "int64"}[t or "float64"], args)
+        if name == "to_float":
+            return b.cast(args[0], {"int32": "float32", "int64": "float64"}[t or "int64"])
+        if name == "fma":
+            typed = next(a.dtype for a in args if a.dtype is not None)
+            return b.make("fma", typed, tuple(b.cast(a, typed) for a in args))
+        return b.make("rint", t, args)
+
+
+# ------------------------------------------------------------------------------------------------ printing
+class Printer:
+    """Prints expressions as Python statements. A value used twice gets a name; the rest stay nested."""
+
+    LEAVES = ("const", "load", "name")
+
+    def __init__(self, block: Block):
+        self.block = block
+        self.constants: dict[tuple[str, str], str] = {}
+        self._names = 0
+
+    def constant(self, value, dtype: str) -> str:
+        if dtype == "bool":
+            return "True" if value else "False"
+        if dtype.startswith(("int", "uint")):
+            return f"({value})" if value < 0 else str(value)
+        key = (repr(value), dtype)
+        if key not in self.constants:
+            self.constants[key] = f"c{len(self.constants)}"
+        return self.constants[key]
+
+    def header(self) -> list[str]:
+        """Assignments of the typed constants, to stand before the function."""
+        out = []
+        for (value, dtype), name in self.constants.items():
+            value = {"inf": "math.inf", "-inf": "-math.inf", "nan": "math.nan"}.get(value, value)
+            out.append(f"{name} = {dtype}({value})")
+        return out
+
+    def statements(self, roots: Sequence[Expr], known: dict[int, str] | None = None) -> tuple[list[str], list[str]]:
+        """(lines that compute the shared values, the text of each root). `known` names values that lines before hold."""
+        uses: dict[int, int] = {}
+        order: list[Expr] = []
+        known = dict(known or {})
+        for root in roots:
+            self._visit(root, uses, order, known)
+        lines: list[str] = []
+        text: dict[int, str] = dict(known)
+        for e in order:
+            if id(e) in known:
+                continue
+            t = self.text(e, text)
+            plain = e.op in ("const", "name")
+            if (uses[id(e)] > 1 and not plain) or e.op == "load" or len(t) > 160:
+                name = f"t{self._names}"
+                self._names += 1
+                lines.append(f"{name} = {_bare(t)}")
+                t = name
+            text[id(e)] = t
+        return lines, [_bare(text[id(r)]) for r in roots]
+
+    def _visit(self, root: Expr, uses: dict, order: list, known: dict) -> None:
+        stack = [(root, False)]
+        while stack:
+            e, done = stack.pop()
+            if done:
+                order.append(e)
+                continue
+            uses[id(e)] = uses.get(id(e), 0) + 1
+            if uses[id(e)] > 1 or id(e) in known:
+                continue
+            stack.append((e, True))
+            for a in reversed(e.args):
+                stack.append((a, False))
+
+    def text(self, e: Expr, of: dict[int, str]) -> str:
+        a = [of[id(x)] for x in e.args]
+        op, dtype = e.op, e.dtype or "float64"
+        if op == "const":
+            return self.constant(e.value, dtype if e.dtype else ("float64" if isinstance(e.value, float) else "int64"))
+        if op in ("load", "name"):
+            return e.value
+        if op == "select":
+            return f"({a[1]} if {_bare(a[0])} else {a[2]})"
+        if op == "cast":
+            if dtype == "bool":
+                return f"({a[0]} != 0)"
+            return f"{dtype}({_bare(a[0])})"
+        if op == "neg":
+            return self._fixed(f"(-{a[0]})", dtype)
+        if op == "not":
+            return f"(not {a[0]})"
+        if op == "~":
+            return f"(not {a[0]})" if dtype == "bool" else f"(~{a[0]})"
+        if op == "abs":
+            return f"abs({_bare(a[0])})"
+        if op == "real":
+            return f"{a[0]}.real"
+        if op in ("bits", "from_bits", "fma", "rint", *ROUND):
+            return f"{op}({', '.join(map(_bare, a))})"
+        if op.startswith("math."):
+            module = "cmath" if dtype.startswith("complex") else "math"
+            t = f"{module}.{op[5:]}({', '.join(map(_bare, a))})"
+            return f"{dtype}({t})" if op[5:] in ("lgamma", "pow", "atan2", "hypot", "copysign", "fmod", "erf", "erfc") \
+                and dtype == "float32" else t
+        if op.startswith("call."):
+            return f"{op[5:]}({', '.join(map(_bare, a))})"
+        if op == "%" and dtype.startswith("float"):
+            return f"({a[0]} % {a[1]})"
+        text = f"({a[0]} {op} {a[1]})"
+        return text if e.dtype == "bool" else self._fixed(text, dtype)
+
+    @staticmethod
+    def _fixed(text: str, dtype: str) -> str:
+        """int32 arithmetic is int64 in Python's and numba's rules: bring it back."""
+        return f"{dtype}{text}" if dtype == "int32" else text
+
+
+def _bare(text: str) -> str:
+    """Without one pair of outer parentheses."""
+    if text.startswith("(") and text.endswith(")"):
+        depth = 0
+        for i, ch in enumerate(text):
+            depth += (ch == "(") - (ch == ")")
+            if depth == 0 and i < len(text) - 1:
+                return text
+        return text[1:-1]
+    return text
+
+
+def load(block: Block, name: str, memory: str, index: str) -> Expr:
+    """The element of array `name` at `index`, in its compute type (float32 for the half types)."""
+    if memory in MEMORY:
+        _, dtype, load_, _ = MEMORY[memory]
+        return block.make("load", dtype, (), f"{load_}({name}[{index}])")
+    return block.make("load", memory, (), f"{name}[{index}]")
+
+
+def stored(block: Block, value: Expr, memory: str) -> tuple[Expr, str]:
+    """(value converted to what memory of that type takes, function to wrap it in)."""
+    if memory in MEMORY:
+        return block.cast(value, "float32"), MEMORY[memory][3]
+    return block.cast(value, memory), ""

@@ -1,0 +1,710 @@
+"""From a kernel's Python text to a native function, cached on disk by content. The only module that imports numba.
+
+A kernel is a plain function `k(lo, hi, *arrays, *ints, *floats)` of flat arrays that does the independent work items
+`lo … hi-1`. Numba types it (arrays become bare pointers, so an index costs no wrap-around test), LLVM optimises it, and
+an entry point written here, in LLVM IR, reads the data pointers straight from the ndarray objects: a call costs about
+60 ns where a numba dispatcher costs 300. The object code is kept under its content hash; a process that finds all its
+kernels there never imports numba.
+
+Environment: NUMTORCH_CACHE=DIR moves the cache, `off` disables it. NUMBA_DISABLE_JIT=1 runs the text as Python.
+NUMBA_BOUNDSCHECK=1 compiles with checked arrays instead of pointers."""
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+import threading
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+float32, float64 = np.float32, np.float64
+int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
+uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
+
+# NaN and inf keep their meaning; sums may be reassociated, products contracted to fma, x / c become x * (1 / c).
+FAST_MATH = ("contract", "nsz", "reassoc", "arcp")
+
+DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
+DEBUG = int(os.environ.get("NUMTORCH_DEBUG", "0") or 0)
+
+
+class Device:
+    """A function that kernels call; compiled into them."""
+
+    def __init__(self, fn: Callable):
+        self.fn, self.__name__, self.__doc__ = fn, fn.__name__, fn.__doc__
+
+    def __call__(self, *args):
+        return self.fn(*args)
+
+
+def device(fn: Callable) -> Device:
+    """Mark a plain function as callable from kernels."""
+    return Device(fn)
+
+
+class Intrinsic:
+    """An operation that is one LLVM instruction sequence when compiled and `fn` in plain Python."""
+
+    def __init__(self, name: str, fn: Callable):
+        self.__name__, self.fn = name, fn
+
+    def __call__(self, *args):
+        return self.fn(*args)
+
+
+# ------------------------------------------------------------------------------------------------ intrinsics
+_INT_OF = {np.dtype("f4"): np.int32, np.dtype("f8"): np.int64}
+_FLOAT_OF = {np.dtype("i4"): np.float32, np.dtype("i8"): np.float64}
+
+
+def _bits(x):
+    x = np.asarray(x)
+    return x.view(_INT_OF[x.dtype])[()]
+
+
+def _from_bits(i):
+    i = np.asarray(i)
+    return i.view(_FLOAT_OF[i.dtype])[()]
+
+
+def _fma(a, b, c):
+    if isinstance(a, np.float32):
+        return np.float32(float(a) * float(b) + float(c))
+    import fractions
+    if not (np.isfinite(a) and np.isfinite(b) and np.isfinite(c)):
+        return a * b + c
+    f = fractions.Fraction
+    return np.float64(float(f(float(a)) * f(float(b)) + f(float(c))))
+
+
+def _bf16_load(u):
+    return np.uint32(int(u) << 16).view(np.float32)
+
+
+def _bf16_store(x):
+    x = np.float32(x)
+    u = int(x.view(np.uint32))
+    if x != x:
+        return np.uint16((u >> 16) | 0x40)
+    return np.uint16(((u + 0x7FFF + ((u >> 16) & 1)) >> 16) & 0xFFFF)
+
+
+bits = Intrinsic("bits", _bits)
+from_bits = Intrinsic("from_bits", _from_bits)
+fma = Intrinsic("fma", _fma)
+rint = Intrinsic("rint", lambda x: np.rint(x))
+floor = Intrinsic("floor", lambda x: np.floor(x))
+ceil = Intrinsic("ceil", lambda x: np.ceil(x))
+trunc = Intrinsic("trunc", lambda x: np.trunc(x))
+bf16_load = Intrinsic("bf16_load", _bf16_load)
+bf16_store = Intrinsic("bf16_store", _bf16_store)
+f16_load = Intrinsic("f16_load", lambda u: np.float32(np.uint16(u).view(np.float16)))
+f16_store = Intrinsic("f16_store", lambda x: np.float16(x).view(np.uint16))
+
+
+def _numba_intrinsics() -> dict[str, Any]:
+    """The compiled forms of the intrinsics above."""
+    from llvmlite import ir
+    from numba import types as nt
+    from numba.extending import intrinsic
+
+    ints = {nt.float32: nt.int32, nt.float64: nt.int64}
+    floats = {nt.int32: nt.float32, nt.int64: nt.float64}
+    lltype = {nt.float32: ir.FloatType(), nt.float64: ir.DoubleType()}
+
+    @intrinsic
+    def nb_bits(ctx, x):
+        if x not in ints:
+            return None
+        return ints[x](x), lambda c, b, s, a: b.bitcast(a[0], ir.IntType(s.return_type.bitwidth))
+
+    @intrinsic
+    def nb_from_bits(ctx, i):
+        if i not in floats:
+            return None
+        return floats[i](i), lambda c, b, s, a: b.bitcast(a[0], lltype[s.return_type])
+
+    @intrinsic
+    def nb_fma(ctx, x, y, z):
+        if x not in lltype:
+            return None
+        return x(x, x, x), lambda c, b, s, a: b.fma(*a)
+
+    def rounding(name):
+        @intrinsic
+        def nb_round(ctx, x):
+            if x not in lltype:
+                return None
+            return x(x), lambda c, b, s, a: b.call(b.module.declare_intrinsic("llvm." + name, [a[0].type]), a)
+        return nb_round
+
+    @intrinsic
+    def nb_bf16_load(ctx, u):
+        def build(c, b, s, a):
+            w = b.shl(b.zext(a[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+            return b.bitcast(w, ir.FloatType())
+        return nt.float32(nt.uint16), build
+
+    @intrinsic
+    def nb_bf16_store(ctx, x):
+        def build(c, b, s, a):
+            i32 = ir.IntType(32)
+            k = lambda v: ir.Constant(i32, v)
+            u = b.bitcast(a[0], i32)
+            odd = b.and_(b.lshr(u, k(16)), k(1))
+            near = b.lshr(b.add(b.add(u, k(0x7FFF)), odd), k(16))
+            quiet = b.or_(b.lshr(u, k(16)), k(0x40))
+            nan = b.fcmp_unordered("uno", a[0], a[0])
+            return b.trunc(b.select(nan, quiet, near), ir.IntType(16))
+        return nt.uint16(nt.float32), build
+
+    @intrinsic
+    def nb_f16_load(ctx, u):
+        return nt.float32(nt.uint16), lambda c, b, s, a: b.fpext(b.bitcast(a[0], ir.HalfType()), ir.FloatType())
+
+    @intrinsic
+    def nb_f16_store(ctx, x):
+        return nt.uint16(nt.float32), lambda c, b, s, a: b.bitcast(b.fptrunc(a[0], ir.HalfType()), ir.IntType(16))
+
+    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
+                bf16_store=nb_bf16_store, f16_load=nb_f16_load, f16_store=nb_f16_store)
+
+
+_intrinsic_table: dict[str, Any] = {}
+
+
+# ------------------------------------------------------------------------------------------------ content hash
+def _describe(fn: Callable, seen: set) -> list:
+    """What a function computes, without file names or line numbers: code, constants, and what its globals mean."""
+    code = fn.__code__
+    out: list = [code.co_name, code.co_code.hex(), code.co_varnames, _constants(code)]
+    for name in code.co_names:
+        if name in fn.__globals__:
+            v = fn.__globals__[name]
+            if isinstance(v, Device):
+                if v not in seen:
+                    seen.add(v)
+                    out.append((name, _describe(v.fn, seen)))
+            elif isinstance(v, Intrinsic):
+                out.append((name, "intrinsic"))
+            elif isinstance(v, types.ModuleType | type):
+                out.append((name, v.__name__))
+            else:
+                out.append((name, repr(v)))
+        else:
+            out.append(name)
+    return out
+
+
+def _constants(code) -> list:
+    return [_constants(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+
+
+_host: tuple | None = None
+
+
+def host() -> tuple:
+    """CPU name, feature string and library versions: what compiled code depends on besides its text."""
+    global _host
+    if _host is None:
+        import llvmlite
+        import llvmlite.binding as ll
+        _host = (ll.get_host_cpu_name(), ll.get_host_cpu_features().flatten(), llvmlite.__version__, _numba_version(),
+                 sys.version_info[:2], FAST_MATH, "entry 2", object.__basicsize__)
+    return _host
+
+
+def _numba_version() -> str:
+    if "numba" in sys.modules:
+        return sys.modules["numba"].__version__
+    import importlib.util
+    spec = importlib.util.find_spec("numba")
+    if spec is None or spec.origin is None:
+        return "none"
+    path = os.path.join(os.path.dirname(spec.origin), "_version.py")
+    try:
+        with open(path) as f:
+            text = f.read()
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+    except OSError:
+        import importlib.metadata
+        return importlib.metadata.version("numba")
+
+
+def content_hash(fn: Callable, signature: tuple[str, ...]) -> str:
+    """The name of a kernel's compiled form: a hash of all that it depends on."""
+    return hashlib.sha256(repr((_describe(fn, set()), signature, host())).encode()).hexdigest()[:32]
+
+
+# ------------------------------------------------------------------------------------------------ disk cache
+class Cache:
+    """Object files by content hash in a folder that only this user can write. A damaged, foreign or group-writable
+    entry is ignored, never loaded; writes are atomic."""
+
+    def __init__(self) -> None:
+        self.folder: str | None = None
+        self._ready = False
+
+    def _open(self) -> str | None:
+        if not self._ready:
+            self._ready = True
+            where = os.environ.get("NUMTORCH_CACHE")
+            if where == "off":
+                return None
+            if not where:
+                base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+                where = os.path.join(base, "numtorch")
+            try:
+                os.makedirs(where, mode=0o700, exist_ok=True)
+                if _private(os.lstat(where), stat.S_ISDIR):
+                    self.folder = where
+                else:
+                    import warnings
+                    warnings.warn(f"the kernel cache {where!r} is not a folder that only you can write; it is not used "
+                                  "(set NUMTORCH_CACHE to another folder)", stacklevel=2)
+            except OSError:
+                self.folder = None
+        return self.folder
+
+    def read(self, key: str) -> bytes | None:
+        folder = self._open()
+        if folder is None:
+            return None
+        path = os.path.join(folder, key + ".o")
+        try:
+            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as f:
+            if not _private(os.fstat(f.fileno()), stat.S_ISREG):
+                return None
+            blob = f.read()
+        digest, data = blob[:32], blob[32:]
+        return data if hashlib.sha256(key.encode() + data).digest() == digest else None
+
+    def write(self, key: str, data: bytes) -> None:
+        folder = self._open()
+        if folder is None:
+            return
+        try:
+            fd, name = tempfile.mkstemp(dir=folder)
+            with os.fdopen(fd, "wb") as f:
+                f.write(hashlib.sha256(key.encode() + data).digest() + data)
+            os.replace(name, os.path.join(folder, key + ".o"))
+        except OSError:
+            self.folder = None  # a full or read-only disk: go on without
+
+
+def _private(st: os.stat_result, kind: Callable[[int], bool]) -> bool:
+    mine = not hasattr(os, "getuid") or st.st_uid == os.getuid()
+    return mine and kind(st.st_mode) and not st.st_mode & 0o022
+
+
+cache = Cache()
+
+
+# ------------------------------------------------------------------------------------------------ compilation
+_lock = threading.RLock()
+
+
+class _Engine:
+    """One MCJIT engine that holds every loaded kernel."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as ll
+        ll.initialize_native_target()
+        ll.initialize_native_asmprinter()
+        self.ll = ll
+        target = ll.Target.from_default_triple()
+        self.machine = target.create_target_machine(cpu=ll.get_host_cpu_name(), opt=3, jit=True, codemodel="jitdefault",
+                                                    features=ll.get_host_cpu_features().flatten())
+        self.jit = ll.create_mcjit_compiler(ll.parse_assembly(""), self.machine)
+        self.methods: list = []
+
+    def load(self, obj: bytes, name: str) -> tuple[Callable, Callable]:
+        """Link object code and return its two entries: one keeps the GIL, one releases it."""
+        self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
+        self.jit.finalize_object()
+        where = self.jit.get_function_address(name + "_bind")
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(where)(id(np.ndarray), id(TypeError))
+        return self._callable(name + "_call"), self._callable(name + "_free")
+
+    def _callable(self, name: str) -> Callable:
+        address = self.jit.get_function_address(name)
+        method = _MethodDef(name.encode(), address, 0x80, None)  # METH_FASTCALL
+        self.methods.append(method)
+        return ctypes.pythonapi.PyCFunction_NewEx(ctypes.byref(method), None, None)
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
+                ("doc", ctypes.c_char_p)]
+
+
+ctypes.pythonapi.PyCFunction_NewEx.restype = ctypes.py_object
+ctypes.pythonapi.PyCFunction_NewEx.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+_engine: _Engine | None = None
+
+
+def engine() -> _Engine:
+    global _engine
+    if _engine is None:
+        _engine = _Engine()
+    return _engine
+
+
+_LL_SCALAR = {"int64": "i64", "float64": "double"}
+_HEAD = """
+declare i64 @PyLong_AsLongLong(ptr)
+declare double @PyFloat_AsDouble(ptr)
+declare ptr @PyErr_Occurred()
+declare ptr @PyErr_Format(ptr, ptr, ...)
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+@_Py_NoneStruct = external global i8
+@KEY_ndarray = private global ptr null
+@KEY_error = private global ptr null
+@KEY_count = private constant [27 x i8] c"kernel takes %zd arguments\\00"
+@KEY_kind = private constant [39 x i8] c"kernel argument %zd must be an ndarray\\00"
+
+define void @KEY_bind(ptr %ndarray, ptr %error) {
+  store ptr %ndarray, ptr @KEY_ndarray
+  store ptr %error, ptr @KEY_error
+  ret void
+}
+"""
+
+
+def _entry(key: str, native: str, signature: tuple[str, ...]) -> str:
+    """LLVM IR of the two CPython entries (METH_FASTCALL) around the function `native` that numba compiled."""
+    n = len(signature)
+    text = [_HEAD.replace("KEY", key)]
+    for suffix, free in (("call", False), ("free", True)):
+        body = [f"define ptr @{key}_{suffix}(ptr %self, ptr %args, i64 %n) {{",
+                f"  %ok = icmp eq i64 %n, {n}", "  br i1 %ok, label %a0, label %badcount", "badcount:",
+                f"  %te0 = load ptr, ptr @{key}_error",
+                f"  %e0 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te0, ptr @{key}_count, i64 {n})", "  ret ptr null"]
+        values, blocks = [], [f"a{i}" for i in range(n)] + ["go"]
+        kinds = []
+        for i, code in enumerate(signature):
+            body += [f"a{i}:", f"  %p{i} = getelementptr ptr, ptr %args, i64 {i}", f"  %o{i} = load ptr, ptr %p{i}"]
+            if code[0] == "*":
+                body += [f"  %tp{i} = getelementptr i8, ptr %o{i}, i64 {object.__basicsize__ - 8}",
+                         f"  %ty{i} = load ptr, ptr %tp{i}", f"  %want{i} = load ptr, ptr @{key}_ndarray",
+                         f"  %is{i} = icmp eq ptr %ty{i}, %want{i}",
+                         f"  br i1 %is{i}, label %b{i}, label %badkind", f"b{i}:",
+                         f"  %dp{i} = getelementptr i8, ptr %o{i}, i64 {object.__basicsize__}",
+                         f"  %v{i} = load ptr, ptr %dp{i}"]
+                kinds.append(i)
+                values.append(f"ptr %v{i}")
+            elif code == "int64":
+                body.append(f"  %v{i} = call i64 @PyLong_AsLongLong(ptr %o{i})")
+                values.append(f"i64 %v{i}")
+            elif code == "float64":
+                body.append(f"  %v{i} = call double @PyFloat_AsDouble(ptr %o{i})")
+                values.append(f"double %v{i}")
+            else:
+                raise TypeError(f"no entry for a kernel argument of type {code}")
+            body.append(f"  br label %{blocks[i + 1]}")
+        body += ["go:", "  %bad = call ptr @PyErr_Occurred()", "  %fine = icmp eq ptr %bad, null",
+                 "  br i1 %fine, label %run, label %fail", "fail:", "  ret ptr null", "run:",
+                 "  %ret = alloca ptr", "  %exc = alloca ptr"]
+        if free:
+            body.append("  %state = call ptr @PyEval_SaveThread()")
+        body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
+        if free:
+            body.append("  call void @PyEval_RestoreThread(ptr %state)")
+        if sys.version_info < (3, 12):  # None is immortal from 3.12 on
+            body += ["  %rc = load i64, ptr @_Py_NoneStruct", "  %rc1 = add i64 %rc, 1",
+                     "  store i64 %rc1, ptr @_Py_NoneStruct"]
+        body.append("  ret ptr @_Py_NoneStruct")
+        if kinds:
+            incoming = ", ".join(f"[ {i}, %a{i} ]" for i in kinds)
+            body += ["badkind:", f"  %which = phi i64 {incoming}", f"  %te1 = load ptr, ptr @{key}_error",
+                     f"  %e1 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te1, ptr @{key}_kind, i64 %which)",
+                     "  ret ptr null"]
+        text.append("\n".join(body + ["}"]))
+    return "\n".join(text)
+
+
+def _numba_type(code: str, checked: bool):
+    from numba import types as nt
+    name = {"bool": "boolean"}.get(code.lstrip("*"), code.lstrip("*"))
+    t = getattr(nt, name)
+    if code[0] != "*":
+        return t
+    return nt.Array(t, 1, "C") if checked else nt.CPointer(t)
+
+
+def _bind(fn: Callable, jitted: dict) -> Callable:
+    """`fn` with its Device and Intrinsic globals replaced by what numba compiles."""
+    import numba
+    if not _intrinsic_table:
+        _intrinsic_table.update(_numba_intrinsics())
+    g = {}
+    for name in set(_all_names(fn.__code__)):
+        if name not in fn.__globals__:
+            continue
+        v = fn.__globals__[name]
+        if isinstance(v, Device):
+            if v not in jitted:
+                jitted[v] = numba.njit(_bind(v.fn, jitted), fastmath=set(FAST_MATH), error_model="numpy",
+                                       boundscheck=CHECKED, inline="never")
+            v = jitted[v]
+        elif isinstance(v, Intrinsic):
+            v = _intrinsic_table[v.__name__]
+        g[name] = v
+    g["__builtins__"] = fn.__globals__.get("__builtins__", __builtins__)
+    g["__name__"] = "kernel"
+    return types.FunctionType(fn.__code__, g, fn.__name__)
+
+
+def _all_names(code) -> list[str]:
+    out = list(code.co_names)
+    for c in code.co_consts:
+        if isinstance(c, types.CodeType):
+            out += _all_names(c)
+    return out
+
+
+def llvm_ir(fn: Callable, signature: tuple[str, ...]) -> tuple[str, str]:
+    """(optimised LLVM IR of a kernel, name of its native function), by numba, with pointers for arrays."""
+    from numba.core import compiler
+    from numba.core.cpu import FastMathOptions
+    from numba.core.registry import cpu_target
+    flags = compiler.Flags()
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.release_gil = flags.nrt = False
+    flags.error_model = "numpy"
+    flags.fastmath = FastMathOptions(set(FAST_MATH))
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    args = tuple(_numba_type(c, False) for c in signature)
+    result = compiler.compile_extra(typing, target, _bind(fn, {}), args, None, flags, {})
+    return str(result.library._final_module), result.fndesc.llvm_func_name
+
+
+def _object_code(fn: Callable, signature: tuple[str, ...], key: str) -> bytes:
+    ll = engine().ll
+    text, native = llvm_ir(fn, signature)
+    if DEBUG >= 5:
+        print(text, file=sys.stderr)
+    module = ll.parse_assembly(text)
+    needs_numba = any(f.is_declaration and f.name.startswith(("numba_", "NRT_")) for f in module.functions)
+    module.link_in(ll.parse_assembly(f"declare i32 @{native}({_declared(signature)})\n" + _entry(key, native, signature)))
+    module.verify()
+    return (b"n" if needs_numba else b"-") + engine().machine.emit_object(module)
+
+
+def _declared(signature) -> str:
+    return ", ".join(["ptr", "ptr"] + ["ptr" if c[0] == "*" else _LL_SCALAR[c] for c in signature])
+
+
+class Native:
+    """A compiled kernel: `call(lo, hi, …)` keeps the GIL, `free(lo, hi, …)` releases it while it runs."""
+
+    __slots__ = ("call", "free", "fn", "signature")
+
+    def __init__(self, fn: Callable, signature: tuple[str, ...], call: Callable, free: Callable):
+        self.fn, self.signature, self.call, self.free = fn, signature, call, free
+
+
+class KernelError(RuntimeError):
+    """A kernel that numba could not compile: a defect of numtorch, with the kernel's name and types."""
+
+
+def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
+    """Compile the kernel `fn` for argument types such as ("int64", "int64", "*float32", "*float32", "int64")."""
+    if DISABLED:
+        run = plain(fn)
+        return Native(fn, signature, run, run)
+    with _lock:
+        if CHECKED:
+            return _checked(fn, signature)
+        key = "k" + content_hash(fn, signature)
+        blob = cache.read(key)
+        if blob is None:
+            import time
+            start = time.perf_counter()
+            try:
+                blob = _object_code(fn, signature, key)
+            except Exception as e:
+                raise KernelError(f"the kernel {fn.__name__!r} does not compile for ({', '.join(signature)}): "
+                                  f"{str(e).strip().splitlines()[0] if str(e) else type(e).__name__}") from e
+            cache.write(key, blob)
+            if DEBUG:
+                print(f"numtorch: compiled {fn.__name__} ({', '.join(signature)}) in "
+                      f"{(time.perf_counter() - start) * 1e3:.0f} ms", file=sys.stderr)
+        if blob[:1] == b"n":
+            import numba  # noqa: F401  (it registers the runtime symbols the object refers to)
+        return Native(fn, signature, *engine().load(blob[1:], key))
+
+
+class _PlainMath:
+    """`math` for kernels that run as plain Python: IEEE results instead of exceptions, float32 kept."""
+
+    pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
+    NAMES = {"pow": "power", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
+             "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "fabs": "fabs"}
+
+    def __getattr__(self, name: str):
+        fn = getattr(np, self.NAMES.get(name, name), None)
+        if fn is None:
+            import math
+            fn = np.frompyfunc(getattr(math, name), 1, 1)
+        return fn
+
+
+def plain(fn: Callable) -> Callable:
+    """A kernel as the Python it is, on ndarrays."""
+    import cmath
+    import math
+    swap = {id(math): _PlainMath(), id(cmath): _PlainMath()}
+    g = {k: swap.get(id(v), v) for k, v in fn.__globals__.items()}
+    body = types.FunctionType(fn.__code__, g, fn.__name__)
+
+    def run(*args):
+        with np.errstate(all="ignore"):
+            body(*args)
+    return run
+
+
+def _checked(fn: Callable, signature: tuple[str, ...]) -> Native:
+    import numba
+    types_ = tuple(_numba_type(c, True) for c in signature)
+    f = numba.njit(types_, boundscheck=True, nogil=True, error_model="numpy",
+                   fastmath=set(FAST_MATH))(_bind(fn, {}))
+
+    def run(*args):
+        f(*[np.ascontiguousarray(a) if isinstance(a, np.ndarray) and not a.flags.c_contiguous else a for a in args])
+    return Native(fn, signature, run, run)
+
+
+# ------------------------------------------------------------------------------------------------ hand-written kernels
+_CODES = {np.dtype(n): "*" + n for n in ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64",
+                                         "float32", "float64", "complex64", "complex128")}
+
+
+class Kernel:
+    """A hand-written kernel: compiled for the types it is called with, when it is first called with them."""
+
+    def __init__(self, fn: Callable):
+        self.fn, self.__name__, self.__doc__ = fn, fn.__name__, fn.__doc__
+        self._compiled: dict[tuple, Native] = {}
+
+    def native(self, args: tuple) -> Native:
+        key = tuple([a.dtype if type(a) is np.ndarray else type(a) for a in args])
+        found = self._compiled.get(key)
+        if found is None:
+            codes = ["int64", "int64"]
+            for a in args:
+                if isinstance(a, np.ndarray):
+                    codes.append(_CODES[a.dtype])
+                elif isinstance(a, (bool, int, np.integer)):
+                    codes.append("int64")
+                else:
+                    codes.append("float64")
+            found = self._compiled[key] = compile(self.fn, tuple(codes))
+        return found
+
+    def __call__(self, lo: int, hi: int, *args) -> None:
+        self.native(args).call(lo, hi, *args)
+
+
+def kernel(fn: Callable) -> Kernel:
+    """Make a kernel of a plain function `fn(lo, hi, *arrays, *ints, *floats)`. Arrays are 1-d and contiguous."""
+    return Kernel(fn)
+
+
+def launch(k: Kernel, n: int, cost: float, *args) -> None:
+    """Do the work items 0 … n-1 of `k`, on several threads where `cost` (about nanoseconds an item) makes it pay."""
+    parallel(k.native(args), n, cost, args)
+
+
+# ------------------------------------------------------------------------------------------------ threads
+# Starting work on a Python thread costs about 15 µs; below this many nanoseconds of work it does not pay.
+PARALLEL_NS = 60_000.0
+
+
+class Pool:
+    """Worker threads that each run one range of a kernel. Made when first needed, made anew after a fork."""
+
+    def __init__(self) -> None:
+        self.count = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        env = os.environ.get("OMP_NUM_THREADS", "")
+        if env.isdigit() and int(env) > 0:
+            self.count = int(env)
+        self._queue: Any = None
+        self._started = 0
+        self._busy = threading.local()
+
+    def reset(self) -> None:
+        self._queue, self._started = None, 0
+        self._busy = threading.local()
+
+    def _work(self, queue) -> None:
+        self._busy.on = True
+        while True:
+            job = queue.get()
+            if job is None:
+                return
+            run, lo, hi, args, done = job
+            try:
+                run(lo, hi, *args)
+                done.put(None)
+            except BaseException as e:  # handed to the thread that launched
+                done.put(e)
+
+    def run(self, native: Native, n: int, args: tuple, parts: int) -> None:
+        import queue
+        with _lock:
+            if self._queue is None:
+                self._queue = queue.SimpleQueue()
+            while self._started < self.count - 1:
+                self._started += 1
+                threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="numtorch").start()
+        done: Any = queue.SimpleQueue()
+        cuts = [n * i // parts for i in range(parts + 1)]
+        for i in range(1, parts):
+            self._queue.put((native.free, cuts[i], cuts[i + 1], args, done))
+        failure = None
+        try:
+            native.free(0, cuts[1], *args)
+        except BaseException as e:
+            failure = e
+        for _ in range(1, parts):
+            failure = done.get() or failure
+        if failure is not None:
+            raise failure
+
+
+pool = Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.reset)
+
+
+def parallel(native: Native, n: int, cost: float, args: tuple) -> None:
+    """Run items 0 … n-1 of a compiled kernel, split over the pool where that pays. The split never changes a result."""
+    work = n * cost
+    if work < PARALLEL_NS:
+        native.call(0, n, *args)
+    elif pool.count == 1 or n < 2 or getattr(pool._busy, "on", False) or DISABLED:
+        native.free(0, n, *args)
+    else:
+        pool.run(native, n, args, min(pool.count, n))
+
+
+def set_num_threads(n: int) -> None:
+    """Use up to `n` threads for one operation."""
+    pool.count = n
+
+
+def get_num_threads() -> int:
+    return pool.count

@@ -1,0 +1,101 @@
+"""numtorch: PyTorch's API made of Python.
+
+`import numtorch as torch` in a script written for PyTorch, or `python -m numtorch script.py` with `import torch` untouched."""
+from __future__ import annotations
+
+import math as _math
+
+from . import autograd, devices, dtypes, layouts, ops, types
+from .autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .devices import device, get_default_device, set_default_device
+from .dtypes import can_cast, finfo, get_default_dtype, iinfo, promote_types, result_type, set_default_dtype
+from .kernels.jit import get_num_threads
+from .layouts import Size
+from .legacy import TYPES as _TYPES
+from .legacy import TypedStorage, UntypedStorage, set_default_tensor_type
+from .memory_format import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    strided,
+)
+from .tensor import Tensor
+
+ops.install()
+globals().update(ops.names["torch"])
+globals().update({_d.name: _d for _d in dtypes.ALL})
+globals().update(dtypes.ALIASES)
+globals().update(_TYPES)
+dtype = dtypes.dtype
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
+
+from . import (  # noqa: E402
+    backends,
+    cuda,
+    fft,
+    linalg,
+    nn,
+    optim,
+    overrides,
+    printing,
+    random,
+    return_types,
+    serialization,
+    special,
+    testing,
+    utils,
+    version,
+)
+from .printing import set_printoptions  # noqa: E402
+from .random import Generator, default_generator, fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
+from .runner import install_as_torch  # noqa: E402
+from .serialization import load, save  # noqa: E402
+from .settings import (  # noqa: E402
+    are_deterministic_algorithms_enabled,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_storage,
+    is_tensor,
+    is_warn_always_enabled,
+    numel,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_num_threads,
+    set_warn_always,
+    typename,
+    use_deterministic_algorithms,
+)
+from .version import __version__  # noqa: E402
+
+get_printoptions = getattr(printing, "get_printoptions", None)
+
+
+def __getattr__(name: str):
+    """Submodules that are not imported until used; PyTorch's error for what does not exist."""
+    import importlib
+    if name in ("vision", "autograd", "hub", "jit", "amp", "func", "distributed", "profiler", "quantization", "signal",
+                "masked", "onnx", "multiprocessing", "models", "compiler"):
+        try:
+            return importlib.import_module("." + name, __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module 'torch' has no attribute '{name}'")
+
+
+__all__ = [_n for _n in globals() if not _n.startswith("_")]

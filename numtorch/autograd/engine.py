@@ -1,0 +1,444 @@
+"""The tape: nodes that remember an operation, and the reverse pass over them.
+
+A node knows its op entry, the edges its gradients leave by, and what the entry's rules name: tensors (with the version
+of their memory at that time), parameters, shapes. An edge is the Node that made an input, an Output for one of several
+results, the leaf tensor itself, or None where no gradient is wanted."""
+from __future__ import annotations
+
+import heapq
+import itertools
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from .modes import state
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+clock = itertools.count()
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+         "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+         "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+         "saved tensors after calling backward.")
+
+
+class Meta:
+    """Shape, dtype and device without values: what rules ask of an input (`x_meta`) and what opaque ops say of a result."""
+
+    __slots__ = ("shape", "dtype", "device", "strides")
+
+    def __init__(self, shape, dtype, device=None, strides=None):
+        self.shape, self.dtype, self.device, self.strides = shape, dtype, device, strides
+
+    @classmethod
+    def of(cls, t: Tensor) -> Meta:
+        return cls(t.layout.shape, t.dtype, t.storage.device, t.layout.strides)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def numel(self) -> int:
+        return prod(self.shape)
+
+    def __repr__(self) -> str:
+        return f"Meta({tuple(self.shape)}, {self.dtype})"
+
+
+class Node:
+    """One recorded operation.
+
+    `edges`: where the gradient of each differentiable input goes. `shapes`: (shape, dtype) of those inputs, to which
+    gradients are summed; None where they cannot differ. `saved`: tensors the rules need, called `names`, with the
+    `versions` of their memory. `values`: what else the rules need, by name."""
+
+    __slots__ = ("op", "edges", "shapes", "names", "saved", "versions", "values", "seq", "extra", "outputs",
+                 "__weakref__")
+
+    def __init__(self, op, edges: tuple, shapes: tuple | None, names: tuple, saved: tuple, values: dict[str, Any],
+                 outputs: int = 1):
+        self.op, self.edges, self.shapes, self.names = op, edges, shapes, names
+        self.saved: tuple | None = saved
+        self.versions = tuple([t.storage.version for t in saved])
+        self.values, self.outputs, self.extra = values, outputs, None
+        self.seq = next(clock)
+
+    # ---- what users see as grad_fn
+    def name(self) -> str:
+        """The node's name, as PyTorch's: AddBackward0."""
+        return self.op.node_name
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+    @property
+    def next_functions(self) -> tuple:
+        """((node, output index), …) that receive this node's gradients; leaves appear as AccumulateGrad."""
+        out = []
+        for e in self.edges:
+            if e is None:
+                out.append((None, 0))
+            elif isinstance(e, Node):
+                out.append((e, 0))
+            elif isinstance(e, Output):
+                out.append((e.node, e.index))
+            else:
+                out.append((AccumulateGrad(e), 0))
+        return tuple(out)
+
+    def attach(self, kind: str) -> dict:
+        """The hooks of a kind ("hooks", "prehooks") or the tensors that retain their gradient ("retained")."""
+        if self.extra is None:
+            self.extra = {}
+        return self.extra.setdefault(kind, {})
+
+    def register_hook(self, fn: Callable) -> Handle:
+        """Call `fn(grad_inputs, grad_outputs)` after this node's backward; what it returns replaces grad_inputs."""
+        return Handle(self.attach("hooks"), fn)
+
+    def register_prehook(self, fn: Callable) -> Handle:
+        """Call `fn(grad_outputs)` before this node's backward; what it returns replaces grad_outputs."""
+        return Handle(self.attach("prehooks"), fn)
+
+    @property
+    def metadata(self) -> dict:
+        return self.attach("metadata")
+
+    # ---- the reverse pass
+    def value(self, key: str) -> Any:
+        """A saved value by name. RuntimeError if its memory was written to since, or if it was freed."""
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        if key not in self.names:
+            return self.values[key]
+        i = self.names.index(key)
+        t, then = self.saved[i], self.versions[i]
+        if t.storage.version != then:
+            raise RuntimeError(self._changed(key, t, then))
+        if key == "out" and state.grad:
+            alias = t.alias()
+            alias.requires_grad, alias._node = True, self
+            return alias
+        return t
+
+    def _changed(self, key: str, t: Tensor, then: int) -> str:
+        name = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(
+            t.dtype.name, t.dtype.name.capitalize())
+        kind = f"torch.{'cuda.' if t.storage.device.type == 'cuda' else ''}{name}Tensor"
+        maker = self if key == "out" else t._node
+        origin = f"output {getattr(maker, 'index', 0)} of {getattr(maker, 'node', maker).name()}, is" if maker else "is"
+        return ("one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"[{kind} {list(t.layout.shape)}], which {'is ' if maker else ''}{origin} at version {t.storage.version}; "
+                f"expected version {then} instead. Hint: the backtrace further above shows the operation that failed to "
+                "compute its gradient; "
+                f"{self.name()} needs the value of {key!r} as it was when it ran.")
+
+    def backward(self, grads: Sequence[Any]) -> list:
+        """Gradients of the edges' inputs for the cotangents of the results (None: no contribution)."""
+        return self.op.backward(self, grads)
+
+    def release(self) -> None:
+        self.saved = None
+
+
+class Output:
+    """The edge to result `index` of a node with several results."""
+
+    __slots__ = ("node", "index")
+
+    def __init__(self, node: Node, index: int):
+        self.node, self.index = node, index
+
+
+class AccumulateGrad:
+    """The end of the tape at a leaf: adds what arrives to the leaf's `grad`."""
+
+    def __init__(self, variable: Tensor):
+        self.variable = variable
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    next_functions = ()
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
+    def register_hook(self, fn: Callable) -> Handle:
+        return self.variable.register_post_accumulate_grad_hook(lambda t: fn((), (t.grad,)))
+
+
+class Handle:
+    """Takes a hook away again: `remove()`; a context manager too."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict, fn: Callable):
+        self.id = next(Handle._ids)
+        self._hooks = weakref.ref(hooks) if hasattr(hooks, "__weakref__") else (lambda: hooks)
+        hooks[self.id] = fn
+
+    def remove(self) -> None:
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.remove()
+
+
+def edge(t: Tensor):
+    """Where a gradient for `t` goes."""
+    if not t.requires_grad:
+        return None
+    base = t._base
+    if base is not None and t._stamp != base._rebased and base.requires_grad:
+        from ..ops.view import rederive
+        rederive(t)
+    node = t._node
+    return t if node is None else node
+
+
+def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Sequence[Any] | None,
+        accumulate: bool) -> list:
+    """The reverse pass from `roots` [(edge, cotangent)]. With `targets` (edges), returns their gradients; with
+    `accumulate`, leaves get theirs in `.grad`. Nodes run from the newest to the oldest."""
+    wanted: dict[Any, Any] = {}
+    if targets is not None:
+        for e in targets:
+            wanted[(e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)] = None
+        needed = _reaching(roots, wanted)
+    else:
+        needed = None
+    pending: dict[Node, list] = {}
+    heap: list[tuple[int, Node]] = []
+
+    def send(e, g) -> None:
+        if type(e) is Node or isinstance(e, Node):
+            node, i = e, 0
+        elif type(e) is Output:
+            node, i = e.node, e.index
+        else:
+            leaf(e, g)
+            return
+        slot = pending.get(node)
+        if slot is None:
+            if needed is not None and node not in needed and (node, i) not in wanted:
+                return
+            slot = pending[node] = [None] * node.outputs
+            heapq.heappush(heap, (-node.seq, node))
+        slot[i] = g if slot[i] is None else slot[i] + g
+
+    def leaf(t, g) -> None:
+        key = (id(t), -1)
+        hooks = t._hooks
+        if accumulate or key in wanted:
+            if hooks:
+                for fn in list(hooks.values()):
+                    got = fn(g)
+                    if got is not None:
+                        g = got
+            if key in wanted:
+                wanted[key] = g if wanted[key] is None else wanted[key] + g
+            else:
+                accumulate_into(t, g, create)
+
+    before = state.grad
+    state.grad = create
+    try:
+        for e, g in roots:
+            if e is not None:
+                send(e, g)
+        while heap:
+            node = heapq.heappop(heap)[1]
+            grads = pending.pop(node)
+            extra = node.extra
+            if extra:
+                for fn in list(extra.get("prehooks", {}).values()):
+                    got = fn(tuple(grads))
+                    if got is not None:
+                        grads = list(got) if isinstance(got, tuple) else [got]
+                for i, ref in extra.get("retained", {}).items():
+                    t = ref()
+                    if t is not None and grads[i] is not None:
+                        t.grad = grads[i]
+            if wanted:
+                for i in range(node.outputs):
+                    if (node, i) in wanted:
+                        wanted[(node, i)] = grads[i]
+                if needed is not None and node not in needed:
+                    continue
+            results = node.backward(grads)
+            if extra and "hooks" in extra:
+                for fn in list(extra["hooks"].values()):
+                    got = fn(tuple(results), tuple(grads))
+                    if got is not None:
+                        results = list(got) if isinstance(got, tuple) else [got]
+            if not keep:
+                node.release()
+            grads = None
+            shapes, results = node.shapes, results[::-1]
+            for i, e in enumerate(node.edges):
+                g = results.pop()
+                if e is None or g is None:
+                    continue
+                if shapes is not None and shapes[i] is not None:
+                    shape, dtype = shapes[i]
+                    if g.layout.shape != shape:
+                        g = g.sum_to_size(shape)
+                    if g.dtype is not dtype:
+                        g = _as_type(g, dtype)
+                send(e, g)
+                g = None
+    finally:
+        state.grad = before
+    return [wanted[(e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)]
+            for e in targets] if targets is not None else []
+
+
+def _as_type(g, dtype):
+    if g.dtype.is_complex and not dtype.is_complex:
+        g = g.real
+    return g.to(dtype)
+
+
+def _reaching(roots, wanted) -> set:
+    """Nodes from which some wanted edge can be reached."""
+    reach: dict[Node, bool] = {}
+    stack: list = [(e.node if type(e) is Output else e, False) for e, _ in roots if isinstance(e, Output | Node)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            found = False
+            for e in node.edges:
+                if e is None:
+                    continue
+                if isinstance(e, Node):
+                    found = found or reach.get(e, False) or (e, 0) in wanted
+                elif type(e) is Output:
+                    found = found or reach.get(e.node, False) or (e.node, e.index) in wanted
+                else:
+                    found = found or (id(e), -1) in wanted
+            reach[node] = found
+            continue
+        if node in reach:
+            continue
+        reach[node] = False
+        stack.append((node, True))
+        for e in node.edges:
+            inner = e.node if type(e) is Output else e
+            if isinstance(inner, Node) and inner not in reach:
+                stack.append((inner, False))
+    return {n for n, yes in reach.items() if yes}
+
+
+def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
+    """t.grad += g, taking `g` itself where nobody else holds it (then no copy is made)."""
+    if t.grad is None:
+        if create:
+            t.grad = g
+        else:
+            # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
+            alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
+            if alone and g.layout.strides == t.layout.strides and not g.requires_grad:
+                t.grad = g
+            else:
+                fresh = g.detach().clone()
+                t.grad = fresh
+    elif create:
+        t.grad = t.grad + g
+    else:
+        before, state.grad = state.grad, False
+        try:
+            t.grad.add_(g)
+        finally:
+            state.grad = before
+    after = t._after
+    if after:
+        for fn in list(after.values()):
+            fn(t)
+
+
+# References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into:
+# the variables g of run, send and leaf (3), accumulate_into's g and getrefcount's argument (2), see tests/test_autograd.py.
+_ALONE = 5
+
+
+def backward(tensors, grad_tensors=None, retain_graph: bool | None = None, create_graph: bool = False,
+             inputs=None) -> None:
+    """Accumulate d(sum of tensors · grad_tensors)/d(leaf) into the leaves' `.grad`.
+
+    tensors: one or more; a cotangent may be left out only for one-element tensors (RuntimeError otherwise)."""
+    tensors = (tensors,) if hasattr(tensors, "layout") else tuple(tensors)
+    grads = _cotangents(tensors, grad_tensors)
+    keep = create_graph if retain_graph is None else retain_graph
+    roots = [(edge(t), g) for t, g in zip(tensors, grads)]
+    if inputs is not None:
+        inputs = (inputs,) if hasattr(inputs, "layout") else tuple(inputs)
+        if not inputs:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        for t, g in zip(inputs, run(roots, keep, create_graph, [edge(t) for t in inputs], False)):
+            if g is not None:
+                accumulate_into(t, g, create_graph)
+        return
+    run(roots, keep, create_graph, None, True)
+
+
+def _cotangents(tensors, grads) -> list:
+    grads = [None] * len(tensors) if grads is None else ([grads] if hasattr(grads, "layout") else list(grads))
+    if len(grads) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    out = []
+    for i, (t, g) in enumerate(zip(tensors, grads)):
+        if not t.requires_grad:
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        if g is None:
+            if t.layout.numel != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            if not (t.dtype.is_floating_point):
+                raise RuntimeError("grad can be implicitly created only for real scalar outputs but got "
+                                   f"{t.dtype!r}")
+            from ..ops.create import ones_like
+            g = ones_like(t.detach())
+        elif tuple(g.layout.shape) != tuple(t.layout.shape):
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a "
+                               f"shape of {t.shape}.")
+        out.append(g)
+    return out
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, create_graph: bool = False,
+         only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False,
+         materialize_grads: bool = False) -> tuple:
+    """Gradients of `outputs` (weighted by `grad_outputs`) for `inputs`, without touching `.grad`."""
+    outputs = (outputs,) if hasattr(outputs, "layout") else tuple(outputs)
+    inputs = (inputs,) if hasattr(inputs, "layout") else tuple(inputs)
+    if is_grads_batched:
+        from ..ops.join import stack
+        rows = [grad(outputs, inputs, [g[i] for g in ([grad_outputs] if hasattr(grad_outputs, "layout") else grad_outputs)],
+                     True, create_graph, allow_unused=allow_unused, materialize_grads=materialize_grads)
+                for i in range(len(grad_outputs if hasattr(grad_outputs, "layout") else grad_outputs[0]))]
+        return tuple(None if col[0] is None else stack(col) for col in zip(*rows))
+    cotangents = _cotangents(outputs, grad_outputs)
+    keep = create_graph if retain_graph is None else retain_graph
+    for t in inputs:
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    found = run([(edge(t), g) for t, g in zip(outputs, cotangents)], keep, create_graph, [edge(t) for t in inputs], False)
+    out = []
+    for t, g in zip(inputs, found):
+        if g is None:
+            if materialize_grads:
+                from ..ops.create import zeros_like
+                g = zeros_like(t)
+            elif not allow_unused:
+                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
+                                   "allow_unused=True if this is the desired behavior.")
+        out.append(g)
+    return tuple(out)

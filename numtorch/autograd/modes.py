@@ -1,0 +1,138 @@
+"""Grad modes: whether operations are recorded. Each thread has its own."""
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class State(threading.local):
+    """What the calling thread records: `grad` as the tape, `inference` without version counts, `tracer` as a graph."""
+
+    grad = True
+    inference = False
+    tracer: Any = None
+
+
+state = State()
+
+
+class _Mode:
+    """A context manager that is a decorator too; generators are entered anew at every resumption."""
+
+    def __call__(self, fn: Callable):
+        if isinstance(fn, type):
+            raise TypeError(f"{type(self).__name__} decorates functions; decorate the methods of {fn.__name__} instead")
+        import inspect
+        if inspect.isgeneratorfunction(fn):
+            @functools.wraps(fn)
+            def generator(*args, **kwargs):
+                it, sent = fn(*args, **kwargs), None
+                while True:
+                    with self.clone():
+                        try:
+                            got = it.send(sent)
+                        except StopIteration as stop:
+                            return stop.value
+                    sent = yield got
+            return generator
+
+        @functools.wraps(fn)
+        def wrapped(*args, **kwargs):
+            with self.clone():
+                return fn(*args, **kwargs)
+        return wrapped
+
+    def clone(self):
+        return type(self)()
+
+    def __enter__(self):
+        raise NotImplementedError
+
+    def __exit__(self, *exc):
+        raise NotImplementedError
+
+
+class no_grad(_Mode):
+    """Do not record operations: results do not require grad. Context manager and decorator."""
+
+    wanted = False
+
+    def __new__(cls, fn: Callable | None = None):
+        self = object.__new__(cls)
+        return self if fn is None else self(fn)
+
+    def __init__(self, fn: Callable | None = None) -> None:
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(state.grad)
+        state.grad = self.wanted
+
+    def __exit__(self, *exc) -> None:
+        state.grad = self.before.pop()
+
+
+class enable_grad(no_grad):
+    """Record operations, also inside no_grad."""
+
+    wanted = True
+
+
+class set_grad_enabled(_Mode):
+    """Record or not, by a flag; takes effect at once and, as a context, until its end."""
+
+    def __init__(self, mode: bool) -> None:
+        self.before, self.mode = state.grad, bool(mode)
+        state.grad = self.mode
+
+    def __call__(self, fn: Callable):
+        state.grad = self.before
+        return super().__call__(fn)
+
+    def clone(self):
+        return set_grad_enabled(self.mode)
+
+    def __enter__(self) -> None:
+        state.grad = self.mode
+
+    def __exit__(self, *exc) -> None:
+        state.grad = self.before
+
+
+class inference_mode(_Mode):
+    """no_grad whose results can never be recorded later. `inference_mode(False)` undoes an outer one."""
+
+    def __new__(cls, mode: bool | Callable = True):
+        self = object.__new__(cls)
+        if callable(mode):
+            self.__init__(True)  # type: ignore[misc]
+            return self(mode)
+        return self
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = bool(mode)
+
+    def clone(self):
+        return inference_mode(self.mode)
+
+    def __enter__(self) -> None:
+        self.before = state.grad, state.inference
+        if self.mode:
+            state.grad, state.inference = False, True
+        else:
+            state.grad, state.inference = True, False
+
+    def __exit__(self, *exc) -> None:
+        state.grad, state.inference = self.before
+
+
+def is_grad_enabled() -> bool:
+    """Whether this thread records operations."""
+    return state.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside inference_mode."""
+    return state.inference

@@ -1,0 +1,188 @@
+"""Element types: the dtype objects, PyTorch's promotion lattice, finfo and iinfo."""
+from __future__ import annotations
+
+import numpy as np
+
+
+class dtype:
+    """An element type. `numpy` is the type of the memory: bfloat16 lives as its uint16 bits."""
+
+    __slots__ = ("name", "numpy", "itemsize", "is_floating_point", "is_complex", "is_signed", "category", "code",
+                 "_others")
+
+    def __init__(self, name: str, memory: str, category: int, code: str):
+        self.name, self.numpy, self.category, self.code = name, np.dtype(memory), category, code
+        self.itemsize = self.numpy.itemsize
+        self.is_floating_point, self.is_complex = category == FLOAT, category == COMPLEX
+        self.is_signed = name not in ("bool", "uint8")
+        self._others: dict = {}
+
+    def __repr__(self) -> str:
+        return "torch." + self.name
+
+    def __reduce__(self):
+        return self.name
+
+    def to_real(self) -> dtype:
+        """The floating type of a complex type's parts."""
+        return {complex64: float32, complex128: float64}.get(self, self)
+
+    def to_complex(self) -> dtype:
+        """The complex type whose parts have this type."""
+        return {float64: complex128, complex128: complex128}.get(self, complex64)
+
+
+BOOL, INT, FLOAT, COMPLEX = range(4)
+
+bool = dtype("bool", "?", BOOL, "b1")
+uint8 = dtype("uint8", "u1", INT, "u8")
+int8 = dtype("int8", "i1", INT, "i8")
+int16 = dtype("int16", "i2", INT, "i16")
+int32 = dtype("int32", "i4", INT, "i32")
+int64 = dtype("int64", "i8", INT, "i64")
+float16 = dtype("float16", "f2", FLOAT, "f16")
+bfloat16 = dtype("bfloat16", "u2", FLOAT, "bf16")
+float32 = dtype("float32", "f4", FLOAT, "f32")
+float64 = dtype("float64", "f8", FLOAT, "f64")
+complex64 = dtype("complex64", "c8", COMPLEX, "c64")
+complex128 = dtype("complex128", "c16", COMPLEX, "c128")
+
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
+cfloat, cdouble = complex64, complex128
+ALL = (bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
+ALIASES = {"half": half, "float": float, "double": double, "short": short, "int": int, "long": long,
+           "cfloat": cfloat, "cdouble": cdouble}
+by_name: dict[str, dtype] = {d.name: d for d in ALL}
+by_numpy: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not bfloat16}
+
+_default = float32
+
+
+def get_default_dtype() -> dtype:
+    """The floating type of Python floats that become tensors."""
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make `d` the floating type of Python floats that become tensors. TypeError unless it is a floating type."""
+    global _default
+    if not isinstance(d, dtype):
+        raise TypeError(f"invalid dtype object: only floating-point types are supported as the default type, got {d!r}")
+    if not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    _default = d
+
+
+def default_complex() -> dtype:
+    return _default.to_complex()
+
+
+def of_scalar(value) -> dtype:
+    """The dtype of a Python number in a tensor of its own: bool, int64, the default float or complex type."""
+    if isinstance(value, (_bool, np.bool_)):
+        return bool
+    if isinstance(value, (_int, np.integer)):
+        return int64
+    if isinstance(value, (_float, np.floating)):
+        return _default
+    return default_complex()
+
+
+_bool, _int, _float = (type(True), type(1), type(1.0))
+
+_ORDER = {d: i for i, d in enumerate((bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64))}
+
+
+def _promote(a: dtype, b: dtype) -> dtype:
+    if a is b:
+        return a
+    if a.is_complex or b.is_complex:
+        wide = promote_types(a.to_real(), b.to_real())
+        return wide.to_complex() if wide.is_floating_point else (a if a.is_complex else b)
+    if _ORDER[a] > _ORDER[b]:
+        a, b = b, a
+    if a is uint8 and b is int8:
+        return int16
+    if a is float16 and b is bfloat16:
+        return float32
+    return b
+
+
+def promote_types(a: dtype, b: dtype) -> dtype:
+    """The smallest type that both `a` and `b` convert to, by PyTorch's lattice."""
+    found = a._others.get(b)
+    if found is None:
+        found = a._others[b] = _promote(a, b)
+    return found
+
+
+def join(dim_tensor: dtype | None, zero_dim: dtype | None, number: dtype | None) -> dtype:
+    """PyTorch's result type of operands in three priorities: tensors with dimensions, 0-d tensors, Python numbers.
+
+    A lower priority changes the type only if its category (bool, integer, float, complex) is higher."""
+    out = dim_tensor
+    for other in (zero_dim, number):
+        if other is None:
+            continue
+        if out is None:
+            out = other
+        elif other.category > out.category:
+            out = out.to_complex() if other.is_complex and out.is_floating_point else (
+                other if other.is_complex or not out.is_floating_point else out)
+    assert out is not None
+    return out
+
+
+def result_type(*operands) -> dtype:
+    """The type an arithmetic operation on these tensors and Python numbers gives."""
+    ranks: list[dtype | None] = [None, None, None]
+    for x in operands:
+        if hasattr(x, "layout"):
+            rank, d = (0 if x.layout.shape else 1), x.dtype
+        else:
+            rank, d = 2, of_scalar(x)
+        ranks[rank] = d if ranks[rank] is None else promote_types(ranks[rank], d)  # type: ignore[arg-type]
+    return join(*ranks)
+
+
+def can_cast(from_: dtype, to: dtype) -> _bool:  # type: ignore[valid-type]
+    """Whether in-place results of type `from_` may be written to `to` (its category is not lower)."""
+    if from_.category > to.category:
+        return False
+    return not (from_.category == INT and from_.is_signed and to is uint8 and False)
+
+
+class finfo:
+    """Limits of a floating type: bits, eps, max, min, tiny, smallest_normal, resolution."""
+
+    def __init__(self, type: dtype | None = None):
+        d = type or _default
+        if not (d.is_floating_point or d.is_complex):
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
+        d = d.to_real()
+        self.dtype, self.bits = d.name, d.itemsize * 8
+        if d is bfloat16:
+            self.eps, self.max, self.tiny, self.resolution = 2.0**-7, 3.3895313892515355e38, 2.0**-126, 0.01
+        else:
+            f = np.finfo(d.numpy)
+            self.eps, self.max, self.tiny = _float(f.eps), _float(f.max), _float(f.tiny)
+            self.resolution = _float(f.resolution)
+        self.min, self.smallest_normal = -self.max, self.tiny
+
+    def __repr__(self) -> str:
+        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+                f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})")
+
+
+class iinfo:
+    """Limits of an integer type: bits, min, max."""
+
+    def __init__(self, type: dtype):
+        if type.category != INT:
+            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
+        i = np.iinfo(type.numpy)
+        self.dtype, self.bits, self.min, self.max = type.name, i.bits, _int(i.min), _int(i.max)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -1,0 +1,252 @@
+"""Layout: how a tensor's index maps to an element of its storage. Pure functions of shapes and strides."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+
+
+class Size(tuple):
+    """A shape: a tuple of int with `numel()`."""
+
+    __slots__ = ()
+
+    def __new__(cls, values: Iterable[int] = ()) -> Size:
+        if isinstance(values, Size):
+            return values
+        values = tuple(values)
+        for v in values:
+            if not isinstance(v, int):
+                if not hasattr(v, "__index__"):
+                    raise TypeError(f"torch.Size() takes an iterable of 'int' (item 0 is '{type(v).__name__}')")
+                return tuple.__new__(cls, [int(v) for v in values])
+        return tuple.__new__(cls, values)
+
+    def numel(self) -> int:
+        """The number of elements: the product of the sizes."""
+        return prod(self)
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    def __getitem__(self, key):  # type: ignore[override]
+        got = tuple.__getitem__(self, key)
+        return Size(got) if isinstance(key, slice) else got
+
+    def __add__(self, other):  # type: ignore[override]
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other):
+        return Size(tuple.__add__(tuple(other), self))
+
+    def __mul__(self, n):  # type: ignore[override]
+        return Size(tuple.__mul__(self, n))
+
+    __rmul__ = __mul__  # type: ignore[assignment]
+
+    def __reduce__(self):
+        return Size, (tuple(self),)
+
+
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Row-major strides; a dimension of size 0 counts as 1, as in PyTorch."""
+    out, step = [], 1
+    for n in reversed(shape):
+        out.append(step)
+        step *= n if n > 0 else 1
+    return tuple(reversed(out))
+
+
+class Layout:
+    """shape, strides and offset, in elements. Immutable; `dense` layouts (row-major, offset 0) are interned by shape."""
+
+    __slots__ = ("shape", "strides", "offset", "numel", "dense", "_contiguous")
+
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, dense: bool = False):
+        self.shape = shape if type(shape) is Size else Size(shape)
+        self.strides, self.offset, self.dense = strides, offset, dense
+        self.numel = prod(shape)
+        self._contiguous: bool | None = True if dense else None
+
+    def __repr__(self) -> str:
+        return f"Layout(shape={tuple(self.shape)}, strides={self.strides}, offset={self.offset})"
+
+    def __eq__(self, other) -> bool:
+        return self is other or (isinstance(other, Layout) and self.shape == other.shape
+                                 and self.strides == other.strides and self.offset == other.offset)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.shape), self.strides, self.offset))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def contiguous(self) -> bool:
+        """Row-major at any offset (sizes of 1 may have any stride; empty tensors are contiguous)."""
+        if self._contiguous is None:
+            self._contiguous = self.numel == 0 or _row_major(self.shape, self.strides)
+        return self._contiguous
+
+    def at(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Layout:
+        """A layout, the interned one if it is dense."""
+        if offset == 0:
+            found = contiguous(shape)
+            if found.strides == strides:
+                return found
+        return Layout(shape, strides, offset)
+
+    def order(self) -> list[int]:
+        """Dimensions from the largest stride to the smallest; ties keep their order."""
+        return sorted(range(len(self.shape)), key=lambda i: -self.strides[i])
+
+    def covers(self) -> bool:
+        """Whether the elements fill one block of memory without holes or overlap (dense in some order)."""
+        step = 1
+        for s, n in sorted((s, n) for n, s in zip(self.shape, self.strides, strict=True) if n != 1):
+            if s != step:
+                return False
+            step *= n
+        return True
+
+    def span(self) -> int:
+        """One past the last storage element the layout reaches, from the storage's start."""
+        if self.numel == 0:
+            return self.offset
+        return self.offset + 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+
+
+def _row_major(shape, strides) -> bool:
+    step = 1
+    for n, s in zip(reversed(shape), reversed(strides)):
+        if n != 1:
+            if s != step:
+                return False
+            step *= n
+    return True
+
+
+_dense: dict[tuple[int, ...], Layout] = {}
+
+
+def contiguous(shape: tuple[int, ...]) -> Layout:
+    """The row-major layout of `shape` at offset 0, one object per shape."""
+    found = _dense.get(shape)
+    if found is None:
+        if len(_dense) > 20_000:
+            _dense.clear()
+        shape = Size(shape)
+        found = _dense[shape] = Layout(shape, contiguous_strides(shape), 0, True)
+    return found
+
+
+def like(layout: Layout) -> Layout:
+    """The layout of a fresh result shaped like `layout`: its dimension order kept where it is dense in some order."""
+    if layout.dense or layout.contiguous:
+        return contiguous(layout.shape)
+    if layout.covers():
+        return Layout(layout.shape, layout.strides, 0)
+    return permuted(layout.shape, layout.order())
+
+
+def permuted(shape: tuple[int, ...], order: Sequence[int]) -> Layout:
+    """A dense layout of `shape` whose memory order, outermost first, is `order`."""
+    strides, step = [0] * len(shape), 1
+    for i in reversed(order):
+        strides[i] = step
+        step *= max(shape[i], 1)
+    return contiguous(shape).at(shape, tuple(strides), 0)
+
+
+def channels_last(shape: tuple[int, ...]) -> Layout:
+    """NHWC (4-d) or NDHWC (5-d) memory for a logical NCHW / NCDHW shape."""
+    return permuted(shape, [0, *range(2, len(shape)), 1])
+
+
+def is_channels_last(layout: Layout) -> bool:
+    """Whether strides are those of channels_last (PyTorch's rule, sizes of 1 included)."""
+    n = len(layout.shape)
+    if n not in (4, 5):
+        return False
+    step = 0
+    if layout.strides[1] == 0:
+        return False
+    for d in (1, *range(n - 1, 1, -1), 0):
+        if layout.shape[d] == 0 or layout.strides[d] < step:
+            return False
+        if d == 0 and step == layout.strides[1]:
+            return False
+        step = layout.strides[d] * max(layout.shape[d], 1)
+    return True
+
+
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape to which `shapes` broadcast. RuntimeError with PyTorch's words if they do not."""
+    out = list(max(shapes, key=len))
+    for shape in shapes:
+        base = len(out) - len(shape)
+        for i, n in enumerate(shape):
+            m = out[base + i]
+            if n != m:
+                if m == 1:
+                    out[base + i] = n
+                elif n != 1:
+                    raise RuntimeError(f"The size of tensor a ({m}) must match the size of tensor b ({n}) at "
+                                       f"non-singleton dimension {base + i}")
+    return tuple(out)
+
+
+def expanded(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of `layout` seen at the broadcast `shape`: 0 along repeated dimensions."""
+    base = len(shape) - len(layout.shape)
+    return (0,) * base + tuple(0 if n == 1 and shape[base + i] != 1 else s
+                               for i, (n, s) in enumerate(zip(layout.shape, layout.strides, strict=True)))
+
+
+def viewed(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides that show `layout` as `shape` without copying, or None where that cannot be (PyTorch's rule)."""
+    if layout.numel == 0:
+        return layout.strides if tuple(shape) == tuple(layout.shape) else contiguous_strides(shape)
+    if layout.contiguous:
+        return contiguous_strides(shape)
+    out = [0] * len(shape)
+    d = len(shape) - 1
+    old, steps = layout.shape, layout.strides
+    base, chunk, seen = steps[-1] if steps else 1, 1, 1
+    for i in range(len(old) - 1, -1, -1):
+        chunk *= old[i]
+        if i == 0 or (old[i - 1] != 1 and steps[i - 1] != chunk * base):
+            while d >= 0 and (seen < chunk or shape[d] == 1):
+                out[d] = seen * base
+                seen *= shape[d]
+                d -= 1
+            if seen != chunk:
+                return None
+            if i > 0:
+                base, chunk, seen = steps[i - 1], 1, 1
+    return tuple(out) if d == -1 else None
+
+
+def collapse(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """Merge neighbouring dimensions that every operand steps through as one; drop sizes of 1.
+
+    Dimensions are first put in the order of the strides, largest first (the first operand decides, later ones break
+    ties), so that the last loop runs over the densest memory."""
+    dims = [i for i, n in enumerate(shape) if n != 1]
+    if len(dims) > 1:
+        dims.sort(key=lambda i: [-s[i] for s in operands])
+    sizes: list[int] = []
+    steps: list[list[int]] = [[] for _ in operands]
+    for i in dims:
+        n = shape[i]
+        if sizes and all(out[-1] == s[i] * n for out, s in zip(steps, operands)):
+            sizes[-1] *= n
+            for out, s in zip(steps, operands):
+                out[-1] = s[i]
+        else:
+            sizes.append(n)
+            for out, s in zip(steps, operands):
+                out.append(s[i])
+    return sizes, steps

@@ -1,0 +1,13 @@
+"""torch.nn.functional: the functional forms of the layers, collected from the op entries."""
+from __future__ import annotations
+
+from .. import ops as _ops
+
+globals().update(_ops.names["nn.functional"])
+for _name in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):
+    if _name not in globals() and _name in _ops.names["torch"]:
+        globals()[_name] = _ops.names["torch"][_name]
+
+
+def __getattr__(name: str):
+    raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'")

@@ -1,0 +1,168 @@
+"""Entries of every operation, and the public surface made from them: functions, methods, in-place forms, aliases."""
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ..dispatch import Composite, Pointwise, check_cast, check_inplace, registry
+from ..tensor import Tensor
+
+MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort", "scan", "linalg",
+           "lapack", "random", "dropout", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+
+# Other names of one entry: {namespace: {alias: entry}}.
+ALIASES = {
+    "torch Tensor": {
+        "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "arccosh": "acosh",
+        "arcsinh": "asinh", "arctanh": "atanh", "divide": "div", "multiply": "mul", "subtract": "sub", "negative": "neg",
+        "true_divide": "div.true", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
+        "not_equal": "ne", "fix": "trunc", "conj_physical": "conj", "resolve_conj": "conj"},
+    "torch": {"special_expit": "sigmoid"},
+    "special": {"expit": "sigmoid", "psi": "digamma", "round": "round", "gammaln": "lgamma", "log_softmax": "log_softmax",
+                "softmax": "softmax"},
+    "Tensor": {"arctan2": "atan2"},
+}
+
+# In-place forms that write through one kernel: the composite picks the pointwise entry that its arguments mean.
+_DUNDERS = {
+    "add": ("__add__", "__radd__"), "mul": ("__mul__", "__rmul__"), "sub": ("__sub__",), "div": ("__truediv__",),
+    "floor_divide": ("__floordiv__",), "remainder": ("__mod__",), "pow": ("__pow__",), "matmul": ("__matmul__",),
+    "neg": ("__neg__",), "positive": ("__pos__",), "abs": ("__abs__",), "bitwise_not": ("__invert__",),
+    "bitwise_and": ("__and__", "__rand__"), "bitwise_or": ("__or__", "__ror__"), "bitwise_xor": ("__xor__", "__rxor__"),
+    "bitwise_left_shift": ("__lshift__",), "bitwise_right_shift": ("__rshift__",),
+    "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",), "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",)}
+
+# Tables in which an entry module lists plain functions, and the namespace each one fills.
+TABLES = {"FUNCTIONS": "torch", "METHODS": "Tensor", "FUNCTIONAL": "nn.functional", "LINALG": "linalg", "FFT": "fft",
+          "SPECIAL": "special"}
+names: dict[str, dict[str, Any]] = {"torch": {}, "Tensor": {}, "nn.functional": {}, "special": {}, "linalg": {}, "fft": {}}
+
+
+def public(space: str, name: str, fn: Any) -> None:
+    names.setdefault(space, {})[name] = fn
+
+
+def _fast(fn: Callable) -> Callable:
+    """What stands behind a Tensor operator: NotImplemented for operands it does not know."""
+    def operator(self, other):
+        if isinstance(other, Tensor | int | float | complex) or hasattr(other, "dtype"):
+            return fn(self, other)
+        return NotImplemented
+    return operator
+
+
+def _by_copy(fn: Callable, name: str) -> Callable:
+    """The in-place form of any op: its value, written back."""
+    def inplace(self, *args, **kwargs):
+        check_inplace(self, name)
+        value = fn(self, *args, **kwargs)
+        check_cast(value.dtype, self.dtype)
+        if value.layout.shape != self.layout.shape:
+            raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast shape "
+                               f"{list(value.layout.shape)}")
+        return self.copy_(value)
+    inplace.__name__ = inplace.__qualname__ = name + "_"
+    inplace.__doc__ = f"In-place form of {name}."
+    return inplace
+
+
+def install() -> None:
+    """Import every entry module and put the entries where users look for them."""
+    modules = []
+    for m in MODULES:
+        try:
+            modules.append(importlib.import_module("." + m, __name__))
+        except ModuleNotFoundError as e:
+            if e.name != f"{__name__}.{m}":
+                raise
+    for op in registry.values():
+        for space in op.at:
+            public(space, op.name, op.call)  # type: ignore[attr-defined]
+    for module in modules:
+        for table, space in TABLES.items():
+            for name, fn in getattr(module, table, {}).items():
+                public(space, name, fn)
+    for spaces, table in ALIASES.items():
+        for space in spaces.split():
+            for alias, entry in table.items():
+                if entry in registry:
+                    public(space, alias, registry[entry].call)  # type: ignore[attr-defined]
+    methods = names["Tensor"]
+    for name, fn in list(methods.items()):
+        op = getattr(fn, "op", None)
+        inplace = name + "_"
+        if op is None or inplace in methods or name.endswith("_"):
+            continue
+        if isinstance(op, Pointwise) and not op.free:
+            methods[inplace] = op.inplace  # type: ignore[attr-defined]
+        elif isinstance(op, Composite):
+            methods[inplace] = _by_copy(fn, name)
+    from . import write
+    methods.update(write.METHODS)
+    for name, fn in methods.items():
+        setattr(Tensor, name, fn)
+    _operators()
+    from .view import imag, real
+    Tensor.real, Tensor.imag = property(real), property(imag)  # type: ignore[attr-defined]
+    transposed = registry["transpose"].call  # type: ignore[attr-defined]
+
+    def reversed_dims(self):
+        if self.ndim not in (0, 2):
+            import warnings
+            warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it "
+                          "will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+                          "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.", stacklevel=2)
+        return transposed(self, 0, 1) if self.ndim == 2 else self.permute(tuple(range(self.ndim))[::-1])
+
+    def matrix_transposed(self):
+        if self.ndim < 2:
+            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
+        return transposed(self, -2, -1)
+
+    def hermitian(self):
+        if self.ndim not in (0, 2):
+            raise RuntimeError("tensor.H is only supported on matrices (2-D tensors). Got "
+                               f"{self.ndim}-D tensor.{' For batches of matrices, consider using tensor.mH' if self.ndim > 2 else ''}")
+        return transposed(self, 0, 1).conj() if self.ndim == 2 else self
+    Tensor.T, Tensor.mT = property(reversed_dims), property(matrix_transposed)  # type: ignore[attr-defined]
+    Tensor.H, Tensor.mH = property(hermitian), property(lambda self: matrix_transposed(self).conj())  # type: ignore
+    Tensor.adjoint = lambda self: matrix_transposed(self).conj()  # type: ignore[attr-defined]
+
+
+def _operators() -> None:
+    methods = names["Tensor"]
+    for name, dunders in _DUNDERS.items():
+        fn = methods.get(name)
+        if fn is None:
+            continue
+        unary = name in ("neg", "positive", "abs", "bitwise_not")
+        for dunder in dunders:
+            setattr(Tensor, dunder, fn if unary else _fast(fn))
+    from . import pointwise as P
+    # The commonest operators skip the composite's argument handling.
+    Tensor.__add__ = Tensor.__radd__ = _operator(P.plus)  # type: ignore[attr-defined]
+    Tensor.__mul__ = Tensor.__rmul__ = _operator(P.mul)  # type: ignore[attr-defined]
+    Tensor.__truediv__ = _operator(P.true_div)  # type: ignore[attr-defined]
+    Tensor.__rsub__ = _fast(lambda self, other: methods["rsub"](self, other))  # type: ignore[attr-defined]
+    Tensor.__rtruediv__ = _fast(lambda self, other: P.reciprocal(self) * other)  # type: ignore[attr-defined]
+    Tensor.__rpow__ = _fast(lambda self, other: P.power(other, self))  # type: ignore[attr-defined]
+    Tensor.__rfloordiv__ = _fast(lambda self, other: P.floor_divide(other, self))  # type: ignore[attr-defined]
+    Tensor.__rmod__ = _fast(lambda self, other: P.remainder(other, self))  # type: ignore[attr-defined]
+    for name in ("add", "sub", "mul", "pow", "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor",
+                 "bitwise_left_shift", "bitwise_right_shift", "div"):
+        dunder = {"floor_divide": "floordiv", "remainder": "mod", "div": "truediv"}.get(name, name.replace("bitwise_", "")
+                                                                                     .replace("left_shift", "lshift")
+                                                                                     .replace("right_shift", "rshift"))
+        setattr(Tensor, f"__i{dunder}__", methods[name + "_"])
+
+
+def _operator(fn: Callable) -> Callable:
+    def operator(self, other):
+        try:
+            return fn(self, other)
+        except TypeError:
+            if isinstance(other, Tensor | int | float | complex) or hasattr(other, "dtype"):
+                raise
+            return NotImplemented
+    return operator

@@ -1,0 +1,464 @@
+"""Creation: tensor, zeros, ones, full, empty, arange, linspace, eye and their _like and new_ forms."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import devices
+from .. import dtypes as D
+from .. import layouts as L
+from ..dispatch import fresh
+from ..layouts import Layout
+from ..memory_format import memory_format as Format
+from ..memory_format import preserve_format, strided
+from ..tensor import Tensor, ndarray_of, tensor_from
+
+
+def sizes_of(size: tuple, name: str) -> tuple[int, ...]:
+    """Sizes given loose or as one sequence. RuntimeError for negative ones, TypeError for non-integers."""
+    if len(size) == 1 and isinstance(size[0], tuple | list | L.Size):
+        size = tuple(size[0])
+    out = []
+    for i, n in enumerate(size):
+        if not isinstance(n, int):
+            if isinstance(n, float) or not hasattr(n, "__index__"):
+                raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                                f"{type(n).__name__} at pos {i}" if i or len(size) > 1 else
+                                f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(n).__name__}")
+            n = n.__index__()
+        if n < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
+        out.append(int(n))
+    return tuple(out)
+
+
+def finish(t: Tensor, requires_grad: bool) -> Tensor:
+    return t.requires_grad_() if requires_grad else t
+
+
+def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout | None = None) -> Tensor:
+    """A new tensor with every element `value`."""
+    t = fresh(layout or L.contiguous(shape), dtype, device)
+    if device is devices.cpu:
+        t.storage.array.fill(bits_of(value, dtype))
+    elif device is not devices.meta:
+        from .convert import move
+        from .view import expand
+        one = fresh(L.contiguous(()), dtype, devices.cpu)
+        one.storage.array.fill(bits_of(value, dtype))
+        where = fresh(L.contiguous(()), dtype, device)
+        move(where, one)
+        move(t, expand(where, tuple(shape)))
+    return t
+
+
+def bits_of(value, dtype: D.dtype):
+    """A number as the memory type holds it (bfloat16: its uint16 bits)."""
+    if dtype is D.bfloat16:
+        from ..kernels.jit import bf16_store
+        return bf16_store(np.float32(value))
+    if dtype.category == D.INT and isinstance(value, float):
+        return int(value)
+    if dtype.category == D.INT and isinstance(value, int):
+        span = 1 << (8 * dtype.itemsize)
+        value %= span
+        return value - span if dtype.is_signed and value >= span // 2 else value
+    if dtype.category == D.BOOL:
+        return bool(value)
+    return value
+
+
+def _out(out: Tensor, t: Tensor) -> Tensor:
+    from ..dispatch import into
+    return into(out, t)
+
+
+def _maker(name: str, value, doc: str):
+    def make(*size, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False, names=None,
+             memory_format=None, **kwargs):
+        if "size" in kwargs:
+            size = (kwargs.pop("size"),)
+        if kwargs:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
+        shape = sizes_of(size, name)
+        if out is not None:
+            out.resize_(shape)
+            return out if value is None else out.fill_(value)
+        d = D._default if dtype is None else dtype
+        where = devices._defaults[-1] if device is None else devices.placed(device)
+        lay = L.contiguous(shape)
+        if memory_format is not None and memory_format is not preserve_format:
+            from .convert import formatted
+            lay = formatted(lay, memory_format)
+        t = fresh(lay, d, where) if value is None else filled(shape, value, d, where, lay)
+        return t.requires_grad_() if requires_grad else t
+    make.__name__, make.__doc__ = name, doc
+    return make
+
+
+zeros = _maker("zeros", 0, "A tensor of zeros.")
+ones = _maker("ones", 1, "A tensor of ones.")
+empty = _maker("empty", None, "A tensor with uninitialised memory.")
+
+
+def full(size, fill_value, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False,
+         names=None) -> Tensor:
+    """A tensor with every element `fill_value`, whose type decides the dtype where none is given."""
+    shape = sizes_of((size,) if isinstance(size, tuple | list) else (size,), "full")
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    d = D.of_scalar(fill_value) if dtype is None else dtype
+    t = filled(shape, fill_value, d, devices.placed(device))
+    return finish(t, requires_grad) if out is None else _out(out, t)
+
+
+def _like(name: str, value, doc: str):
+    def make(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
+             memory_format: Format = preserve_format):
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        d = input.dtype if dtype is None else dtype
+        where = input.storage.device if device is None else devices.placed(device)
+        if memory_format is preserve_format or memory_format is None:
+            lay = L.like(input.layout)
+        else:
+            from .convert import formatted
+            lay = formatted(input.layout, memory_format)
+        t = fresh(lay, d, where) if value is None else filled(input.layout.shape, value, d, where, lay)
+        return finish(t, requires_grad)
+    make.__name__, make.__doc__ = name, doc
+    return make
+
+
+zeros_like = _like("zeros_like", 0, "Zeros with the shape, dtype, device and memory order of input.")
+ones_like = _like("ones_like", 1, "Ones with the shape, dtype, device and memory order of input.")
+empty_like = _like("empty_like", None, "Uninitialised memory with the shape, dtype, device and memory order of input.")
+
+
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
+              memory_format: Format = preserve_format) -> Tensor:
+    """Every element `fill_value`, with the shape, dtype, device and memory order of input."""
+    t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    t.fill_(fill_value)
+    return finish(t, requires_grad)
+
+
+def empty_strided(size, stride, *, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False) -> Tensor:
+    """Uninitialised memory with the given sizes and strides."""
+    size, stride = tuple(size), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+    lay = L.contiguous(size).at(size, stride, 0)
+    d, where = dtype or D._default, devices.placed(device)
+    t = fresh(L.contiguous((lay.span(),)), d, where)
+    t.layout = Layout(lay.shape, lay.strides, 0) if where is not devices.cpu else lay
+    return finish(t, requires_grad)
+
+
+def empty_permuted(size, physical_layout, *, dtype=None, layout=strided, device=None, pin_memory=False,
+                   requires_grad=False) -> Tensor:
+    """Uninitialised memory whose dimensions lie in memory in the order `physical_layout`."""
+    if sorted(physical_layout) != list(range(len(size))):
+        raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout; i.e. "
+                           f"len(size) = {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}"
+                           if len(size) != len(physical_layout) else "Duplicate dim not allowed")
+    t = fresh(L.permuted(tuple(size), list(physical_layout)), dtype or D._default, devices.placed(device))
+    return finish(t, requires_grad)
+
+
+def _new(name: str, value):
+    def make(self, *size, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False, **kwargs):
+        if "size" in kwargs:
+            size = (kwargs.pop("size"),)
+        shape = sizes_of(size, name)
+        d = self.dtype if dtype is None else dtype
+        where = self.storage.device if device is None else devices.placed(device)
+        t = fresh(L.contiguous(shape), d, where) if value is None else filled(shape, value, d, where)
+        return finish(t, requires_grad)
+    make.__name__ = name
+    make.__doc__ = "A new tensor with this one's dtype and device."
+    return make
+
+
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False):
+    """A new tensor with this one's dtype and device, every element `fill_value`."""
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.storage.device,
+                requires_grad=requires_grad)
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+    """A new tensor of `data` with this one's dtype and device."""
+    return tensor(data, dtype=dtype or self.dtype, device=device or self.storage.device, requires_grad=requires_grad)
+
+
+def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False):
+    """Uninitialised memory with the given strides and this tensor's dtype and device."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.storage.device,
+                         requires_grad=requires_grad)
+
+
+METHODS = {"new_zeros": _new("new_zeros", 0), "new_ones": _new("new_ones", 1), "new_empty": _new("new_empty", None),
+           "new_full": new_full, "new_tensor": new_tensor, "new_empty_strided": new_empty_strided}
+
+
+def _scan(data, shape: list, depth: int, flat: list) -> None:
+    """Flatten nested sequences of numbers and 0-d tensors, checking that they are rectangular."""
+    if isinstance(data, list | tuple | range) or (hasattr(data, "__len__") and hasattr(data, "__getitem__")
+                                                  and not isinstance(data, Tensor | np.ndarray | np.generic | str | dict)):
+        if depth == len(shape):
+            shape.append(len(data))
+        elif len(data) != shape[depth]:
+            raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+        for d in data:
+            _scan(d, shape, depth + 1, flat)
+    elif isinstance(data, Tensor | np.ndarray) and data.ndim:
+        a = ndarray_of(data.detach()) if isinstance(data, Tensor) else data
+        for i in range(data.ndim):
+            if depth + i == len(shape):
+                shape.append(a.shape[i])
+            elif a.shape[i] != shape[depth + i]:
+                raise ValueError(f"expected sequence of length {shape[depth + i]} at dim {depth + i} (got {a.shape[i]})")
+        flat.extend(a.reshape(-1).tolist())
+    else:
+        if depth != len(shape):
+            if flat or depth < len(shape):
+                raise TypeError(f"expected Tensor as element {len(flat)} in argument 0, but got {type(data).__name__}"
+                                if not isinstance(data, int | float | complex) else
+                                f"only length-{len(shape)} sequences nest here: a number stands at dim {depth}")
+        flat.append(data)
+
+
+def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
+    """`data` as an ndarray in the memory type of the dtype it gets."""
+    if isinstance(data, np.ndarray | np.generic):
+        a = np.asarray(data)
+        if a.dtype not in D.by_numpy:
+            if a.dtype.newbyteorder("=") in D.by_numpy and a.dtype.byteorder not in "=|":
+                raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
+                                 "byte orders is currently not supported.")
+            if a.dtype == np.uint16 or a.dtype == np.uint32 or a.dtype == np.uint64 or a.dtype.kind not in "biufc":
+                tensor_from(np.empty(1, a.dtype))  # raises PyTorch's TypeError
+        d = D.by_numpy[a.dtype] if dtype is None else dtype
+    else:
+        shape: list = []
+        flat: list = []
+        _scan(data, shape, 0, flat)
+        kinds = set()
+        for i, v in enumerate(flat):
+            if isinstance(v, Tensor | np.generic):
+                flat[i] = v = v.item()
+                kinds.add(type(v))
+            else:
+                kinds.add(type(v))
+        for k in kinds:
+            if not issubclass(k, int | float | complex):
+                name = k.__name__
+                raise (TypeError if name != "str" else TypeError)(
+                    f"new(): invalid data type '{name}'" if name == "str" else
+                    f"Could not infer dtype of {name}")
+        if dtype is not None:
+            d = dtype
+        elif any(issubclass(k, complex) for k in kinds):
+            d = D.default_complex()
+        elif any(issubclass(k, float) for k in kinds) or not kinds:
+            d = D._default
+        elif int in kinds:
+            d = D.int64
+        else:
+            d = D.bool
+        wide = {D.INT: np.dtype("i8"), D.BOOL: np.dtype("?"), D.COMPLEX: np.dtype("c16")}.get(d.category, np.dtype("f8"))
+        try:
+            if d.category == D.INT and float in kinds:
+                flat = [int(v) for v in flat]
+            a = np.array(flat, dtype=wide).reshape(shape)
+        except OverflowError as e:
+            raise RuntimeError("Overflow when unpacking long long" if "int" in str(e).lower() else str(e))
+        except TypeError as e:
+            raise TypeError(f"tensor(): {e}")
+    if d is D.bfloat16:
+        u = np.ascontiguousarray(a, np.float32).view(np.uint32)
+        near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
+        return np.where(np.isnan(u.view(np.float32)), (u >> 16) | 0x40, near).astype(np.uint16).reshape(a.shape), d
+    with np.errstate(all="ignore"):
+        if d.category < D.COMPLEX and a.dtype.kind == "c":
+            raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
+        return np.array(a, dtype=d.numpy, order="C", copy=True), d
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None) -> Tensor:
+    """A tensor of copied `data`: nested sequences of numbers, an ndarray, a number, a tensor (with a warning)."""
+    if isinstance(data, Tensor):
+        import warnings
+        warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+                      stacklevel=2)
+        t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
+        t = t if device is None else t.to(device)
+        return finish(t, requires_grad)
+    a, d = _array(data, dtype)
+    t = tensor_from(a, d)
+    where = devices.placed(device)
+    if where is not devices.cpu:
+        t = t.to(where)
+    return finish(t, requires_grad)
+
+
+def as_tensor(data, dtype=None, device=None) -> Tensor:
+    """`data` as a tensor, without copying where its memory can be shared."""
+    if isinstance(data, Tensor):
+        return data.to(dtype=dtype or data.dtype, device=device or data.storage.device)
+    if isinstance(data, np.ndarray) and data.dtype in D.by_numpy:
+        t = tensor_from(data)
+        return t.to(dtype=dtype or t.dtype, device=devices.placed(device))
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
+    """`obj` as a tensor; shares memory unless `copy` or a conversion asks otherwise."""
+    t = as_tensor(obj, dtype, device)
+    if copy:
+        t = t.detach().clone()
+    elif copy is False and isinstance(obj, list | tuple | int | float):
+        raise ValueError("asarray(): got copy=False, but the object cannot be shared without a copy")
+    return finish(t if not isinstance(obj, Tensor) else t, requires_grad)
+
+
+def from_numpy(ndarray) -> Tensor:
+    """A tensor that shares the memory of `ndarray`."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if not ndarray.flags.writeable:
+        import warnings
+        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means "
+                      "writing to this tensor will result in undefined behavior. You may want to copy the array to protect its "
+                      "data or make it writable before converting it to a tensor. This type of warning will be suppressed for "
+                      "the rest of this program.", stacklevel=2)
+    return tensor_from(ndarray)
+
+
+def from_dlpack(ext, *, device=None, copy=None) -> Tensor:
+    """A tensor on the memory of any object with `__dlpack__`."""
+    return tensor_from(np.from_dlpack(ext))
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
+    """A 1-d tensor on the memory of an object with the buffer protocol; `offset` in bytes."""
+    a = np.frombuffer(buffer, dtype.numpy, count, offset)
+    return finish(tensor_from(a, dtype), requires_grad)
+
+
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False) -> Tensor:
+    """A 0-d tensor of a number, of the default floating type unless told otherwise."""
+    return finish(filled((), s, dtype or D._default, devices.placed(device)), requires_grad)
+
+
+def _number(v):
+    return v.item() if isinstance(v, Tensor | np.generic) else v
+
+
+def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
+           requires_grad=False) -> Tensor:
+    """start, start + step, … below `end`: ceil((end − start) / step) numbers."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = _number(start), _number(end), _number(step)
+    if dtype is None:
+        dtype = D.int64 if all(isinstance(v, int) for v in (start, end, step)) else D._default
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    n = math.ceil((end - start) / step) if not all(isinstance(v, int) for v in (start, end, step)) else \
+        -((start - end) // step) if step > 0 else -((end - start) // -step)
+    if dtype.category == D.INT:
+        start, step = int(start), int(step)
+        a = np.arange(n, dtype=np.int64) * step + start
+    else:
+        a = np.arange(n, dtype=np.float64) * step + start
+    t = tensor(a, dtype=dtype, device=device)
+    return finish(t, requires_grad) if out is None else _out(out, t)
+
+
+def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False, layout=strided,
+           pin_memory=False) -> Tensor:
+    """start … end inclusive (deprecated: arange)."""
+    if end is None:
+        start, end = 0, start
+    n = int(math.floor((end - start) / step)) + 1
+    t = tensor(np.arange(n) * step + start, dtype=dtype or D._default, device=device)
+    return finish(t, requires_grad) if out is None else _out(out, t)
+
+
+def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
+             requires_grad=False) -> Tensor:
+    """`steps` numbers from start to end, both included, evenly spaced."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    start, end = _number(start), _number(end)
+    d = dtype or (D.default_complex() if isinstance(start, complex) or isinstance(end, complex) else D._default)
+    i = np.arange(steps)
+    if d.category == D.INT:
+        step = (float(end) - float(start)) / max(steps - 1, 1)
+        a = np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i)).astype(np.int64)
+    else:
+        real = np.dtype("f4") if d.to_real() is D.float32 else np.dtype("f8")
+        kind = real if not d.is_complex else np.result_type(real, np.complex64)
+        one = kind.type
+        step = (one(end) - one(start)) / one(max(steps - 1, 1))
+        half = steps // 2
+        j = i.astype(real)
+        # From the nearer end, so that both ends are exact; one fused multiply-add, as PyTorch's vector code does.
+        wide = np.complex128 if d.is_complex else np.float64
+        a = np.where(i < half, wide(one(start)) + wide(step) * j.astype(wide),
+                     wide(one(end)) - wide(step) * (steps - 1 - i)).astype(kind)
+    if steps == 1:
+        a = np.full(1, start)
+    t = tensor(a, dtype=d, device=device)
+    return finish(t, requires_grad) if out is None else _out(out, t)
+
+
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
+             requires_grad=False) -> Tensor:
+    """base raised to `steps` evenly spaced exponents from start to end."""
+    d = dtype or D._default
+    e = ndarray_of(linspace(_number(start), _number(end), steps, dtype=D.float64 if d.category < D.FLOAT else d))
+    with np.errstate(all="ignore"):
+        t = tensor(np.power(np.asarray(base, e.dtype if e.dtype.kind != "c" else None), e), dtype=d, device=device)
+    return finish(t, requires_grad) if out is None else _out(out, t)
+
+
+def eye(n, m=None, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False) -> Tensor:
+    """The n × m matrix with ones on its diagonal."""
+    m = n if m is None else m
+    for v, word in ((n, "n"), (m, "m")):
+        if v < 0:
+            raise RuntimeError(f"{word} must be greater or equal to 0, got {v}")
+    t = tensor(np.eye(n, m, dtype=np.float32), dtype=dtype or D._default, device=device)
+    return finish(t, requires_grad) if out is None else _out(out, t)
+
+
+def complex_(real, imag, *, out=None) -> Tensor:
+    """real + i · imag."""
+    if real.dtype is not imag.dtype:
+        raise RuntimeError(f"Expected object of scalar type {real.dtype.name.capitalize()} but got scalar type "
+                           f"{imag.dtype.name.capitalize()} for second argument")
+    from .join import stack
+    from .view import broadcast_tensors, view_as_complex
+    t = view_as_complex(stack(broadcast_tensors(real, imag), -1))
+    return t if out is None else _out(out, t)
+
+
+def polar(abs, angle, *, out=None) -> Tensor:
+    """abs · e^(i · angle)."""
+    t = complex_(abs * angle.cos(), abs * angle.sin())
+    return t if out is None else _out(out, t)
+
+
+FUNCTIONS: dict[str, Any] = {f.__name__: f for f in (
+    zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided, empty_permuted, tensor, as_tensor,
+    asarray, from_numpy, from_dlpack, frombuffer, scalar_tensor, arange, linspace, logspace, eye, polar)}
+FUNCTIONS["complex"], FUNCTIONS["range"] = complex_, range_

@@ -1,0 +1,601 @@
+"""View entries: Layout → Layout. The memory is shared; the gradient rule of each is the view that undoes it."""
+from __future__ import annotations
+
+from .. import layouts as L
+from ..dispatch import composite, edge, view, wrap_dim
+from ..layouts import Layout
+
+TM = ("torch", "Tensor")
+
+
+# ------------------------------------------------------------------------------------------------ order of dimensions
+@view(vjp={"x": lambda g, dim0, dim1: g.transpose(dim0, dim1)})
+def transpose(x, dim0, dim1):
+    "Swap two dimensions."
+    n = len(x.shape)
+    i, j = wrap_dim(dim0, n), wrap_dim(dim1, n)
+    if i == j:
+        return x
+    order = list(range(n))
+    order[i], order[j] = j, i
+    return x.at(tuple(x.shape[k] for k in order), tuple(x.strides[k] for k in order), x.offset)
+
+
+@view(vjp={"x": lambda g, dims: permute(g, _inverse(dims, len(g.shape)))}, packs="dims")
+def permute(x, dims):
+    "Put the dimensions in the order `dims`."
+    n = len(x.shape)
+    if len(dims) != n:
+        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
+                           f"desired ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(dims)}")
+    order = [wrap_dim(d, n) for d in dims]
+    if len(set(order)) != n:
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return x.at(tuple(x.shape[k] for k in order), tuple(x.strides[k] for k in order), x.offset)
+
+
+def _inverse(dims, n):
+    out = [0] * n
+    for i, d in enumerate(dims):
+        out[d % n] = i
+    return tuple(out)
+
+
+@composite
+def t(x):
+    "The transpose of a tensor of at most two dimensions."
+    if x.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
+    return transpose(x, 0, 1) if x.ndim == 2 else alias_view(x)
+
+
+@composite(name="swapdims")
+def swapdims(x, dim0, dim1):
+    "Swap two dimensions."
+    return transpose(x, dim0, dim1)
+
+
+@composite(name="swapaxes")
+def swapaxes(x, axis0, axis1):
+    "Swap two dimensions."
+    return transpose(x, axis0, axis1)
+
+
+@composite
+def movedim(x, source, destination):
+    "Move dimensions from the positions `source` to the positions `destination`; the others keep their order."
+    n = x.ndim
+    src = [source] if isinstance(source, int) else list(source)
+    dst = [destination] if isinstance(destination, int) else list(destination)
+    if len(src) != len(dst):
+        raise RuntimeError("movedim: Invalid source or destination dims: source "
+                           f"({src} dims) should contain the same number of dims as destination ({dst} dims)")
+    src, dst = [wrap_dim(d, n) for d in src], [wrap_dim(d, n) for d in dst]
+    if len(set(src)) != len(src):
+        raise RuntimeError(f"movedim: repeated dim in `source` ({src})")
+    if len(set(dst)) != len(dst):
+        raise RuntimeError(f"movedim: repeated dim in `destination` ({dst})")
+    rest = iter([d for d in range(n) if d not in src])
+    order = [src[dst.index(d)] if d in dst else next(rest) for d in range(n)]
+    return permute(x, tuple(order))
+
+
+@composite
+def moveaxis(x, source, destination):
+    "Move dimensions: movedim by its NumPy name."
+    return movedim(x, source, destination)
+
+
+@view(vjp={"x": lambda g: g}, name="alias", at=("torch",))
+def alias_view(x):
+    "The same elements: a view of everything."
+    return x
+
+
+# ------------------------------------------------------------------------------------------------ shape
+def infer(shape, numel: int, words: str = "shape '{}' is invalid for input of size {}") -> tuple[int, ...]:
+    """`shape` with its one −1 worked out. RuntimeError where the sizes do not multiply to `numel`."""
+    shape = tuple(shape)
+    known, at = 1, None
+    for i, n in enumerate(shape):
+        if not isinstance(n, int):
+            n = n.__index__()
+            shape = (*shape[:i], n, *shape[i + 1:])
+        if n == -1:
+            if at is not None:
+                raise RuntimeError("only one dimension can be inferred")
+            at = i
+        elif n < 0:
+            raise RuntimeError(f"invalid shape dimension {n} at index {i} of shape {list(shape)}")
+        else:
+            known *= n
+    if at is not None:
+        if known == 0:
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                               "dimension size -1 can be any value and is ambiguous" if numel == 0 else
+                               words.format(list(shape), numel))
+        if numel % known:
+            raise RuntimeError(words.format(list(shape), numel))
+        return (*shape[:at], numel // known, *shape[at + 1:])
+    if known != numel:
+        raise RuntimeError(words.format(list(shape), numel))
+    return shape
+
+
+@view(name="view.shape", at=(), vjp={"x": lambda g, x_meta: g.reshape(x_meta.shape)})
+def viewed(x, shape):
+    "The elements in row-major order of another shape."
+    shape = infer(shape, x.numel)
+    strides = L.viewed(x, shape)
+    if strides is None:
+        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension spans "
+                           "across two contiguous subspaces). Use .reshape(...) instead.")
+    return x.at(shape, strides, x.offset)
+
+
+@view(name="view.dtype", at=())
+def viewed_as(x, dtype, itemsize):
+    "The bytes as another element type."
+    k = dtype.itemsize
+    if k == itemsize:
+        return x
+    if not x.shape:
+        raise RuntimeError("self.dim() cannot be 0 to view as a different element size")
+    if x.strides[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 to view {itemsize}-byte elements as {k}-byte ones (different element "
+                           f"sizes), but got {x.strides[-1]}")
+    if k < itemsize:
+        r = itemsize // k
+        return x.at((*x.shape[:-1], x.shape[-1] * r), (*[s * r for s in x.strides[:-1]], 1), x.offset * r)
+    r = k // itemsize
+    if x.shape[-1] % r or x.offset % r or any(s % r for s in x.strides[:-1]):
+        raise RuntimeError(f"self.size(-1) must be divisible by {r} to view elements of {itemsize} bytes as {k} bytes "
+                           f"(different element sizes), but got {x.shape[-1]}")
+    return x.at((*x.shape[:-1], x.shape[-1] // r), (*[s // r for s in x.strides[:-1]], 1), x.offset // r)
+
+
+@composite(name="view", at=("Tensor",), packs="shape")
+def view_(x, shape=None, dtype=None):
+    "The same memory with another shape (or another dtype)."
+    from ..dtypes import dtype as dtype_type
+    if isinstance(shape, dtype_type):
+        shape, dtype = None, shape
+    if dtype is not None:
+        out = viewed_as(x, dtype, x.dtype.itemsize)
+        out.dtype = dtype
+        return out
+    if shape is None:
+        raise TypeError("view() received an invalid combination of arguments - got (), but expected one of: (torch.dtype dtype)"
+                        " or (tuple of ints size)")
+    return viewed(x, shape)
+
+
+@composite(packs="shape")
+def reshape(x, shape):
+    "The elements in row-major order of another shape: a view where that can be, else a copy."
+    shape = infer(shape, x.layout.numel)
+    if L.viewed(x.layout, shape) is not None:
+        return viewed(x, shape)
+    from .convert import contiguous
+    return viewed(contiguous(x), shape)
+
+
+@composite(at=("Tensor",))
+def view_as(x, y):
+    "x with the shape of the other."
+    return view_(x, y.shape)
+
+
+@composite(at=("Tensor",))
+def reshape_as(x, y):
+    "x reshaped to the shape of the other."
+    return reshape(x, y.shape)
+
+
+@composite
+def flatten(x, start_dim=0, end_dim=-1):
+    "Join the dimensions start_dim … end_dim."
+    n = x.ndim
+    a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
+    if a > b:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if n == 0:
+        return reshape(x, (1,))
+    if a == b:
+        return x
+    size = 1
+    for k in x.shape[a:b + 1]:
+        size *= k
+    return reshape(x, (*x.shape[:a], size, *x.shape[b + 1:]))
+
+
+@composite
+def unflatten(x, dim, sizes):
+    "Split one dimension into `sizes`."
+    d = wrap_dim(dim, x.ndim)
+    if not len(sizes):
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    sizes = infer(sizes, x.shape[d], f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
+                                     f"({x.shape[d]}) in the input tensor")
+    return view_(x, (*x.shape[:d], *sizes, *x.shape[d + 1:]))
+
+
+@composite
+def ravel(x):
+    "All elements in one dimension."
+    return reshape(x, (-1,))
+
+
+@view(vjp={"x": lambda g, x_meta: g.reshape(x_meta.shape)})
+def squeeze(x, dim=None):
+    "Without dimensions of size 1: all, or those named."
+    n = len(x.shape)
+    if dim is None:
+        drop = {i for i in range(n) if x.shape[i] == 1}
+    else:
+        drop = {wrap_dim(d, n) for d in (dim if isinstance(dim, tuple | list) else (dim,))} if n else set()
+        if dim is not None and not n:
+            for d in (dim if isinstance(dim, tuple | list) else (dim,)):
+                wrap_dim(d, n)
+        drop = {i for i in drop if x.shape[i] == 1}
+    keep = [i for i in range(n) if i not in drop]
+    return x.at(tuple(x.shape[i] for i in keep), tuple(x.strides[i] for i in keep), x.offset)
+
+
+@view(vjp={"x": lambda g, dim: g.squeeze(dim)})
+def unsqueeze(x, dim):
+    "Insert a dimension of size 1 at `dim`."
+    n = len(x.shape)
+    d = wrap_dim(dim, n + 1)
+    step = x.shape[d] * x.strides[d] if d < n else 1
+    return x.at((*x.shape[:d], 1, *x.shape[d:]), (*x.strides[:d], step, *x.strides[d:]), x.offset)
+
+
+@view(vjp={"x": lambda g, x_meta: g.sum_to_size(x_meta.shape)}, at=("Tensor",), packs="size")
+def expand(x, size, implicit=False):
+    "Repeat dimensions of size 1 without copying; −1 keeps a size."
+    base = len(size) - len(x.shape)
+    if base < 0:
+        raise RuntimeError(f"expand({_kind(x)}{list(x.shape)}, size={list(size)}): the number of sizes provided ({len(size)}) must "
+                           f"be greater or equal to the number of dimensions in the tensor ({len(x.shape)})")
+    shape, strides = [], []
+    for i, n in enumerate(size):
+        n = n if isinstance(n, int) else n.__index__()
+        if i < base:
+            if n < 0:
+                raise RuntimeError(f"expand({_kind(x)}{list(x.shape)}, size={list(size)}): The expanded size of the tensor ({n}) "
+                                   f"isn't allowed in a leading, non-existing dimension {i}")
+            shape.append(n)
+            strides.append(0)
+            continue
+        have = x.shape[i - base]
+        if n == -1 or n == have:
+            shape.append(have)
+            strides.append(x.strides[i - base])
+        elif have == 1:
+            shape.append(n)
+            strides.append(0)
+        else:
+            raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton "
+                               f"dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(x.shape)}")
+    return x.at(tuple(shape), tuple(strides), x.offset)
+
+
+def _kind(x) -> str:
+    return "torch.FloatTensor"
+
+
+@composite(at=("Tensor",))
+def expand_as(x, y):
+    "x expanded to the shape of the other."
+    return expand(x, y.shape)
+
+
+@composite(at=("torch",))
+def broadcast_to(x, size):
+    "x expanded to `size`."
+    return expand(x, size)
+
+
+@composite(at=("torch",), name="broadcast_tensors")
+def broadcast_tensors(*tensors):
+    "All tensors expanded to their common shape."
+    many = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
+    shape = L.broadcast(*[v.layout.shape for v in many])
+    return tuple(expand(v, shape) for v in many)
+
+
+def broadcast_shapes(*shapes):
+    """The shape to which `shapes` broadcast."""
+    out = L.broadcast(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes]) if shapes else ()
+    return L.Size(out)
+
+
+@composite(at=("Tensor",), packs="size")
+def sum_to_size(x, size):
+    "Sum the dimensions that broadcasting would add or repeat, so that the result has shape `size`."
+    size = tuple(size)
+    if tuple(x.layout.shape) == size:
+        return x
+    lead = x.ndim - len(size)
+    if lead < 0 or any(n != 1 and n != m for n, m in zip(size, x.layout.shape[lead:])):
+        raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(x.shape)}}}.")
+    dims = [i for i in range(x.ndim) if i < lead or (size[i - lead] == 1 and x.layout.shape[i] != 1)]
+    from .reduce import sum as total
+    out = total(x, dims, True) if dims else x
+    return viewed(out, size) if lead else out
+
+
+# ------------------------------------------------------------------------------------------------ parts
+@view(vjp={"x": lambda g, x_meta, dim, index: part_grad(g, x_meta, select, dim, index)})
+def select(x, dim, index):
+    "The slice at `index` of one dimension, which disappears."
+    n = len(x.shape)
+    if n == 0:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim(dim, n)
+    index = index if isinstance(index, int) else index.__index__()
+    size = x.shape[d]
+    if not -size <= index < size:
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}")
+    index %= size
+    return x.at(x.shape[:d] + x.shape[d + 1:], x.strides[:d] + x.strides[d + 1:], x.offset + index * x.strides[d])
+
+
+@view(name="slice", at=(), vjp={"x": lambda g, x_meta, dim, start, end, step: part_grad(g, x_meta, slice_, dim, start, end, step)})
+def slice_(x, dim, start, end, step):
+    "Elements start, start + step, … below end of one dimension, as Python slices count them."
+    n = len(x.shape)
+    d = wrap_dim(dim, n)
+    if step <= 0:
+        raise ValueError("step must be greater than zero" if step < 0 else "slice step cannot be zero")
+    lo, hi, _ = slice(start, end, step).indices(x.shape[d])
+    size = max(0, -(-(hi - lo) // step))
+    return x.at((*x.shape[:d], size, *x.shape[d + 1:]), (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1:]),
+                x.offset + lo * x.strides[d] if x.shape[d] else x.offset)
+
+
+def part_grad(g, x_meta, op, *params):
+    """The cotangent of x for a part op(x, *params): zeros with g in the part's place."""
+    return embed(g, op, tuple(x_meta.shape), params)
+
+
+@composite(name="embed.part", at=(), vjp={"x": lambda g, op, params: op(g, *params)})
+def embed(x, op, shape, params):
+    "Zeros of `shape` with x written to op(zeros, *params)."
+    from .create import zeros
+    out = zeros(shape, dtype=x.dtype, device=x.device)
+    op(out, *params).copy_(x)
+    return out
+
+
+@composite
+def narrow(x, dim, start, length):
+    "`length` elements of one dimension from `start` on."
+    if x.ndim == 0:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim(dim, x.ndim)
+    size = x.shape[d]
+    start = start if isinstance(start, int) else int(start)
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -size <= start <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    if start < 0:
+        start += size
+    if start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return slice_(x, d, start, start + length, 1)
+
+
+@view(vjp={"x": lambda g, x_meta, offset, dim1, dim2: part_grad(g, x_meta, diagonal, offset, dim1, dim2)})
+def diagonal(x, offset=0, dim1=0, dim2=1):
+    "The diagonal of two dimensions, as a new last dimension."
+    n = len(x.shape)
+    a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    size = max(0, min(x.shape[a], x.shape[b] - offset) if offset >= 0 else min(x.shape[a] + offset, x.shape[b]))
+    start = x.offset
+    if size:
+        start += offset * x.strides[b] if offset >= 0 else -offset * x.strides[a]
+    keep = [i for i in range(n) if i not in (a, b)]
+    return x.at((*[x.shape[i] for i in keep], size), (*[x.strides[i] for i in keep], x.strides[a] + x.strides[b]), start)
+
+
+@view(vjp={"x": lambda g, x_meta, dimension, size, step: _unfold_grad(g, x_meta, dimension, size, step)}, at=("Tensor",))
+def unfold(x, dimension, size, step):
+    "Windows of `size` elements, `step` apart, along one dimension; the window is a new last dimension."
+    n = len(x.shape)
+    d = wrap_dim(dimension, n)
+    length = x.shape[d] if n else 1
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > length:
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {length} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if n == 0:
+        return x.at((size,), (1,), x.offset)
+    count = (length - size) // step + 1
+    return x.at((*x.shape[:d], count, *x.shape[d + 1:], size),
+                (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1:], x.strides[d]), x.offset)
+
+
+def _unfold_grad(g, x_meta, dimension, size, step):
+    """Windows overlap: add each window position's cotangent to its place."""
+    from .create import zeros
+    n = len(x_meta.shape)
+    if n == 0:
+        return g.reshape(()) if size else zeros((), dtype=g.dtype)
+    d = dimension % n
+    count = g.shape[d]
+    total = zeros(tuple(x_meta.shape), dtype=g.dtype, device=g.device)
+    for k in range(size):
+        part = embed(select(g, g.ndim - 1, k), slice_, tuple(x_meta.shape), (d, k, k + (count - 1) * step + 1, step))
+        total = total + part
+    return total
+
+
+@view(name="as_strided", vjp={"x": lambda g, x_meta, size, stride, relative: strided_grad(g, x_meta, size, stride, relative)})
+def as_strided(x, size, stride, storage_offset=None):
+    "The storage seen with any sizes, strides and offset (in elements)."
+    offset = x.offset if storage_offset is None else storage_offset
+    if len(size) != len(stride):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} sizes, {len(stride)} strides")
+    if any(s < 0 for s in stride):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
+    return x.at(tuple(size), tuple(stride), offset)
+
+
+def strided_grad(g, x_meta, size, stride, offset):
+    """The cotangent of x for as_strided, `offset` from x's first element: each element collects what its views got."""
+    import numpy as np
+
+    from .create import zeros
+    x_layout = Layout(tuple(x_meta.shape), x_meta.strides)
+    span = max(x_layout.span(), Layout(tuple(size), tuple(stride), offset).span(), 1)
+    where = np.zeros(tuple(size), np.int64) + offset
+    for d, (n, s) in enumerate(zip(size, stride)):
+        where += (np.arange(n) * s).reshape([-1 if k == d else 1 for k in range(len(size))])
+    from ..tensor import tensor_from
+    flat = zeros((span,), dtype=g.dtype, device=g.device)
+    flat = flat.index_add(0, tensor_from(where.reshape(-1)), g.reshape(-1))
+    return as_strided(flat, tuple(x_meta.shape), x_meta.strides, 0)
+
+
+def check_span(x, layout: Layout, name: str) -> None:
+    """RuntimeError if a layout reaches outside x's storage."""
+    have = x.storage.nbytes // x.dtype.itemsize
+    if layout.numel and layout.span() > have:
+        raise RuntimeError(f"setStorage: sizes {list(layout.shape)}, strides {list(layout.strides)}, storage offset "
+                           f"{layout.offset}, and itemsize {x.dtype.itemsize} requiring a storage size of "
+                           f"{layout.span() * x.dtype.itemsize} are out of bounds for storage of size {x.storage.nbytes}")
+
+
+_unchecked = as_strided.op.apply
+
+
+def _checked_strided(args):
+    x = args["x"]
+    size = tuple(n if isinstance(n, int) else int(n) for n in args["size"])
+    args["size"], args["stride"] = size, tuple(args["stride"])
+    offset = x.layout.offset if args["storage_offset"] is None else args["storage_offset"]
+    args["relative"] = offset - x.layout.offset
+    if len(args["size"]) == len(args["stride"]):
+        check_span(x, Layout(size, args["stride"], offset), "as_strided")
+    return _unchecked(args)
+
+
+as_strided.op.apply = _checked_strided
+
+
+# ------------------------------------------------------------------------------------------------ complex parts
+@view(name="view_as_real.op", at=())
+def real_pairs(x):
+    "A complex tensor's memory as pairs of reals."
+    return x.at((*x.shape, 2), (*[s * 2 for s in x.strides], 1), x.offset * 2)
+
+
+@view(name="view_as_complex.op", at=())
+def complex_pairs(x):
+    "Pairs of reals as complex numbers."
+    if not x.shape or x.shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if x.strides[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 for s, n in zip(x.strides[:-1], x.shape) if n > 1) or x.offset % 2:
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    return x.at(x.shape[:-1], tuple(s // 2 for s in x.strides[:-1]), x.offset // 2)
+
+
+for _pairs, _back in ((real_pairs, "complex_pairs"), (complex_pairs, "real_pairs")):
+    _pairs.op.rules["x"] = ((lambda g: view_as_complex(g.contiguous())) if _pairs is real_pairs else
+                            (lambda g: view_as_real(g.contiguous())), ("g",))
+    _pairs.op.inputs = ("x",)
+
+
+def _retyped(op, x, dtype):
+    out = op(x)
+    out.dtype = dtype
+    return out
+
+
+@composite(at=("torch",))
+def view_as_real(x):
+    "A complex tensor as a real one with a last dimension of size 2 (real, imaginary), sharing memory."
+    if not x.dtype.is_complex:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    return _retyped(real_pairs, x, x.dtype.to_real())
+
+
+@composite(at=("torch",))
+def view_as_complex(x):
+    "A real tensor with a last dimension of size 2 as a complex one, sharing memory."
+    if x.dtype.name not in ("float32", "float64"):
+        raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar "
+                           f"type: {x.dtype.name.capitalize()}")
+    return _retyped(complex_pairs, x, x.dtype.to_complex())
+
+
+@composite
+def real(x):
+    "The real part: a view for complex tensors, x itself for real ones."
+    return select(view_as_real(x), x.ndim, 0) if x.dtype.is_complex else x
+
+
+@composite
+def imag(x):
+    "The imaginary part, as a view."
+    if not x.dtype.is_complex:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return select(view_as_real(x), x.ndim, 1)
+
+
+# ------------------------------------------------------------------------------------------------ writes through views
+class _Rebase:
+    """The tape entry of a base after one of its views was written to: base with the view's region replaced."""
+
+    name, node_name = "copy_slices", "CopySlices"
+
+    def backward(self, node, grads):
+        g, (base, layout) = grads[0], node.values["where"]
+        from .create import empty_strided
+        if not base.covers():
+            raise NotImplementedError("in-place writes through a view of a tensor with holes in its memory have no gradient; "
+                                      "clone() the tensor first.")
+        with_g = empty_strided(tuple(base.shape), base.strides, dtype=g.dtype, device=g.device).copy_(g)
+        region = lambda v: as_strided(v, tuple(layout.shape), layout.strides, layout.offset - base.offset)
+        out = [None, None]
+        if node.edges[1] is not None:
+            out[1] = region(with_g).clone()
+        if node.edges[0] is not None:
+            out[0] = with_g.clone()
+            region(out[0]).zero_()
+        return out
+
+
+_rebase = _Rebase()
+
+
+def rebase(x, base, node) -> None:
+    """`x`, a view of `base`, was written to, and `node` made its new value: continue both tapes from there."""
+    from ..dispatch import Node
+    made = Node(_rebase, (edge(base), node), None, (), (), {"where": (base.layout, x.layout)})
+    base._node, base.requires_grad = made, True
+    base._rebased += 1
+    rederive(x)
+
+
+def rederive(x) -> None:
+    """Give the view `x` the history of its base's present value."""
+    base = x._base
+    from ..dispatch import Meta, Node
+    args = {"x_meta": Meta.of(base), "size": tuple(x.layout.shape), "stride": x.layout.strides,
+            "relative": x.layout.offset - base.layout.offset}
+    op = as_strided.op
+    x._node = Node(op, (edge(base),), ((base.layout.shape, base.dtype),), (), (), args)
+    x.requires_grad, x._stamp = True, base._rebased
+

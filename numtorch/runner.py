@@ -1,0 +1,94 @@
+"""`import torch` that means numtorch: an import hook, and the runner of scripts."""
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+import types
+from collections.abc import Sequence
+
+# Names users import → where they live here. A submodule of torch is the submodule of numtorch unless listed.
+MAP = {"torch": "numtorch", "torchvision": "numtorch.vision", "torch.autograd.variable": "numtorch.autograd"}
+
+
+def target(name: str) -> str | None:
+    """The numtorch module that stands for `name`, or None where `name` is not PyTorch's."""
+    if name in MAP:
+        return MAP[name]
+    root, _, rest = name.partition(".")
+    if root not in ("torch", "torchvision"):
+        return None
+    return f"{MAP[root]}.{rest}"
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Serves `torch…` and `torchvision…` from numtorch, also where the real ones are installed."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target_: types.ModuleType | None = None):
+        where = target(fullname)
+        if where is None:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec):
+        where = target(spec.name)
+        assert where is not None
+        try:
+            return importlib.import_module(where)
+        except ModuleNotFoundError as e:
+            if e.name is not None and where.startswith(e.name):
+                parent, _, last = where.rpartition(".")
+                found = getattr(importlib.import_module(parent), last, None) if parent.startswith("numtorch") else None
+                if isinstance(found, types.ModuleType):
+                    return found
+                raise ModuleNotFoundError(f"No module named '{spec.name}' in numtorch", name=spec.name) from None
+            raise
+
+    def exec_module(self, module) -> None:
+        # The import system has put its spec on the module: give it back its own.
+        own = sys.modules.get(module.__name__)
+        spec = getattr(module, "__numtorch_spec__", None)
+        if own is module and spec is not None:
+            module.__spec__ = spec
+
+
+def install_as_torch() -> None:
+    """From now on `import torch`, `torchvision` and their submodules mean numtorch in this process.
+
+    RuntimeError if the real torch was imported before."""
+    for name in ("torch", "torchvision"):
+        loaded = sys.modules.get(name)
+        if loaded is not None and not loaded.__name__.startswith("numtorch"):
+            raise RuntimeError(f"{name} was imported before install_as_torch(); call it first, in a fresh process")
+    if not any(isinstance(f, Finder) for f in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+    import numtorch
+    sys.modules["torch"] = numtorch
+    for name, module in list(sys.modules.items()):
+        if name.startswith("numtorch.") and not name.startswith(("numtorch.kernels", "numtorch.vision")):
+            sys.modules["torch." + name[len("numtorch."):]] = module
+    functional = sys.modules.get("numtorch.nn.functional")
+    if functional is not None:
+        sys.modules["torch.nn.functional"] = functional
+
+
+def run(path: str, argv: Sequence[str], as_module: bool = False) -> None:
+    """Run a script (or, with `as_module`, a module) as __main__ with `torch` meaning numtorch."""
+    import runpy
+    install_as_torch()
+    sys.argv = [path, *argv]
+    if as_module:
+        sys.path.insert(0, os.getcwd())
+        runpy.run_module(path, run_name="__main__", alter_sys=True)
+        return
+    if not os.path.exists(path):
+        raise SystemExit(f"python -m numtorch: can't open file {path!r}: no such file")
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    with open(path, "rb") as f:
+        source = f.read()
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=path, __builtins__=__builtins__, __spec__=None)
+    sys.modules["__main__"] = main
+    exec(compile(source, path, "exec"), main.__dict__)

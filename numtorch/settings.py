@@ -1,0 +1,104 @@
+"""Process-wide settings and small questions about values, by PyTorch's names."""
+from __future__ import annotations
+
+from .kernels import jit
+from .tensor import Tensor
+
+_state = {"deterministic": False, "precision": "highest", "warn_always": False}
+
+
+def set_num_threads(n: int) -> None:
+    """Use up to `n` threads for one operation (BLAS included)."""
+    if not isinstance(n, int):
+        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+    if n <= 0:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    jit.set_num_threads(n)
+
+
+def get_num_interop_threads() -> int:
+    """Operations run one after another: 1."""
+    return 1
+
+
+def set_num_interop_threads(n: int) -> None:
+    """Accepted; operations run one after another."""
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Accepted: numtorch's algorithms are deterministic always."""
+    _state["deterministic"] = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What use_deterministic_algorithms was told."""
+    return bool(_state["deterministic"])
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accepted: products of float32 matrices are computed in float32 always."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'")
+    _state["precision"] = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What set_float32_matmul_precision was told."""
+    return str(_state["precision"])
+
+
+def set_warn_always(b: bool) -> None:
+    """Accepted: Python's warning filters decide."""
+    _state["warn_always"] = bool(b)
+
+
+def is_warn_always_enabled() -> bool:
+    """What set_warn_always was told."""
+    return bool(_state["warn_always"])
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: denormal numbers are kept."""
+    return False
+
+
+def is_tensor(obj) -> bool:
+    """Whether obj is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj) -> bool:
+    """Whether obj is a storage."""
+    from .legacy import TypedStorage, UntypedStorage
+    return isinstance(obj, TypedStorage | UntypedStorage)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is a floating type."""
+    return input.dtype.is_floating_point
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the dtype is complex."""
+    return input.dtype.is_complex
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether a one-element tensor is not zero."""
+    return bool(input)
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.layout.numel
+
+
+def typename(obj) -> str:
+    """The name of obj's type, 'torch.FloatTensor' for tensors."""
+    if isinstance(obj, Tensor):
+        return obj.type()  # type: ignore[attr-defined]
+    module = getattr(obj, "__module__", "") or ""
+    name = getattr(obj, "__qualname__", None)
+    if name is None:
+        return typename(type(obj))
+    return f"{module}.{name}" if module and module not in ("builtins", "__builtin__") else name

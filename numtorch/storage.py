@@ -1,0 +1,26 @@
+"""Storage: a block of memory on a device, shared by views, that counts its writes."""
+from __future__ import annotations
+
+import numpy as np
+
+from . import devices
+
+
+class Storage:
+    """One block of memory. `array` is the whole of it as a 1-d ndarray (on CUDA the device's buffer, on meta None);
+    `version` grows with every write, so that backward notices a changed saved tensor."""
+
+    __slots__ = ("array", "device", "version", "size", "__weakref__")
+
+    def __init__(self, array, device=devices.cpu, size: int | None = None):
+        self.array, self.device, self.version = array, device, 0
+        self.size = size
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes if self.array is not None else (self.size or 0)
+
+    def typed(self, memory: np.dtype) -> np.ndarray:
+        """The memory as a 1-d array of `memory` elements."""
+        a = self.array
+        return a if a.dtype == memory else a.view(memory)

@@ -1,0 +1,486 @@
+"""Tensor: Storage + Layout + dtype + autograd slots. Its methods are installed from the op entries (ops/__init__.py)."""
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from . import devices
+from . import dtypes as D
+from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge
+from .autograd.modes import state
+from .layouts import Layout, Size, contiguous
+from .storage import Storage
+
+new = object.__new__
+
+
+class _TensorType(type):
+    """isinstance(x, torch.FloatTensor) and the like work through subclasses of this type (see legacy.py)."""
+
+
+class Tensor(metaclass=_TensorType):
+    """A multi-dimensional array of one dtype on one device, with PyTorch's methods."""
+
+    # grad, _hooks … are unset until used; __getattr__ gives their defaults.
+    __slots__ = ("storage", "layout", "dtype", "requires_grad", "_node", "_base", "_stamp", "_rebased_", "grad", "_hooks",
+                 "_after", "__dict__", "__weakref__")
+    __array_priority__ = 1000
+    storage: Any
+    layout: Layout
+    dtype: D.dtype
+    requires_grad: bool
+    grad: Tensor | None
+
+    def __new__(cls, *args, dtype=None, device=None, requires_grad=False):
+        from .legacy import construct
+        t = construct(args, dtype, device)
+        return t if cls is Tensor else t.as_subclass(cls)
+
+    def __getattr__(self, name: str):
+        if name in _DEFAULTS:
+            return _DEFAULTS[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    # ------------------------------------------------------------------------------------------ construction
+    def alias(self) -> Tensor:
+        """Another Tensor on the same memory, without history."""
+        t = new(Tensor)
+        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
+        t.requires_grad, t._node, t._base = False, None, None
+        return t
+
+    def as_subclass(self, cls: type) -> Any:
+        """This tensor as an instance of the Tensor subclass `cls`, sharing memory and history."""
+        t = new(cls)
+        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype  # type: ignore[attr-defined]
+        t.requires_grad, t._node, t._base = self.requires_grad, self._node, self._base  # type: ignore[attr-defined]
+        if self._base is not None:
+            t._stamp = self._stamp  # type: ignore[attr-defined]
+        return t
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the tape."""
+        t = new(Tensor)
+        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
+        t.requires_grad, t._node, t._base = False, None, None
+        return t
+
+    def detach_(self) -> Tensor:
+        """Leave the tape, in place."""
+        if self._base is not None and self.requires_grad:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self.requires_grad, self._node = False, None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The values, outside the tape and outside its version checks."""
+        t = self.detach()
+        t.storage = Storage(self.storage.array, self.storage.device, self.storage.size)
+        return t
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.requires_grad and value.dtype.category < D.FLOAT:
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        self.storage = Storage(value.storage.array, value.storage.device, value.storage.size)
+        self.layout, self.dtype = value.layout, value.dtype
+
+    # ------------------------------------------------------------------------------------------ what it is
+    @property
+    def shape(self) -> Size:
+        return self.layout.shape  # type: ignore[return-value]
+
+    def size(self, dim: int | None = None):
+        """The shape, or one of its sizes."""
+        if dim is None:
+            return self.layout.shape
+        from .dispatch import wrap_dim
+        return self.layout.shape[wrap_dim(dim, len(self.layout.shape), "size")]
+
+    def stride(self, dim: int | None = None):
+        """Strides in elements, or one of them."""
+        if dim is None:
+            return self.layout.strides
+        from .dispatch import wrap_dim
+        return self.layout.strides[wrap_dim(dim, len(self.layout.shape), "stride")]
+
+    def storage_offset(self) -> int:
+        """Elements between the storage's start and this tensor's first element."""
+        return self.layout.offset
+
+    @property
+    def ndim(self) -> int:
+        return len(self.layout.shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self.layout.shape)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.layout.numel
+
+    nelement = numel
+
+    @property
+    def device(self) -> devices.device:
+        return self.storage.device
+
+    def get_device(self) -> int:
+        """The CUDA device index, -1 on the CPU."""
+        d = self.storage.device
+        return d.index if d.index is not None else (-1 if d.type == "cpu" else 0)
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.layout.numel * self.dtype.itemsize
+
+    is_cuda = property(lambda self: self.storage.device.type == "cuda")
+    is_cpu = property(lambda self: self.storage.device.type == "cpu")
+    is_meta = property(lambda self: self.storage.device.type == "meta")
+    is_sparse = is_quantized = is_mkldnn = is_nested = is_mps = is_xpu = is_sparse_csr = is_vulkan = is_ipu = False
+    is_leaf = property(lambda self: self._node is None)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating type."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is complex."""
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the dtype can hold negative numbers."""
+        return self.dtype.is_signed
+
+    def is_inference(self) -> bool:
+        """Whether this tensor was made under inference_mode."""
+        return self._inference
+
+    def is_conj(self) -> bool:
+        """Always False: conjugation is done at once, not lazily."""
+        return False
+
+    is_neg = is_conj
+
+    def is_contiguous(self, memory_format=None) -> bool:
+        """Whether the elements lie in row-major order (or in that of `memory_format`)."""
+        if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
+            return self.layout.contiguous
+        from .layouts import channels_last
+        n = 4 if memory_format.name == "channels_last" else 5
+        return len(self.layout.shape) == n and all(
+            a == b or s == 1 for a, b, s in zip(self.layout.strides, channels_last(self.layout.shape).strides,
+                                                self.layout.shape))
+
+    def __len__(self) -> int:
+        if not self.layout.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.layout.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __bool__(self) -> bool:
+        if self.layout.numel != 1:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if self.layout.numel == 0 else
+                               "Boolean value of Tensor with more than one value is ambiguous")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.layout.numel != 1 or self.dtype.category > D.INT:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __iter__(self):
+        if not self.layout.shape:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+    def __contains__(self, x) -> bool:
+        if isinstance(x, Tensor | int | float | bool | complex):
+            return bool((self == x).any().item())  # type: ignore[attr-defined]
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(x)}.")
+
+    def __repr__(self, *, tensor_contents=None) -> str:
+        from .printing import repr_tensor
+        return repr_tensor(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if not self.layout.shape and spec else repr(self) if not spec else \
+            object.__format__(self, spec)
+
+    def item(self):
+        """The Python number of a one-element tensor."""
+        if self.layout.numel != 1:
+            raise RuntimeError(f"a Tensor with {self.layout.numel} elements cannot be converted to Scalar")
+        if state.tracer is not None:
+            return state.tracer.item(self)
+        if self.storage.device.type == "meta":
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+        if self.dtype is D.bfloat16:
+            return float(self.float().item())  # type: ignore[attr-defined]
+        a = self.storage.array if self.storage.device is devices.cpu else ndarray_of(self.cpu())  # type: ignore
+        if a.dtype == self.dtype.numpy and a.ndim == 1:
+            return a[self.layout.offset if self.storage.device is devices.cpu else 0].item()
+        return ndarray_of(self if self.storage.device is devices.cpu else self.cpu()).item()  # type: ignore
+
+    def tolist(self):
+        """Nested lists of Python numbers; a number for a 0-d tensor."""
+        t = self.cpu() if self.storage.device is not devices.cpu else self  # type: ignore[attr-defined]
+        if self.dtype is D.bfloat16:
+            t = t.float()  # type: ignore[attr-defined]
+        return ndarray_of(t).tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The values as an ndarray that shares memory. `force` copies off the tape and the device first."""
+        if force:
+            t = self.detach().cpu()  # type: ignore[attr-defined]
+            return ndarray_of(t)
+        if self.requires_grad and state.grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self.storage.device is not devices.cpu:
+            raise TypeError(f"can't convert {self.storage.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
+                            "tensor to host memory first.")
+        if self.dtype is D.bfloat16:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return ndarray_of(self)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        a = self.numpy()
+        if dtype is not None and a.dtype != dtype:
+            return a.astype(dtype)
+        return a.copy() if copy else a
+
+    def __array_wrap__(self, array, context=None, return_scalar=False):
+        return tensor_from(np.asarray(array))
+
+    def __dlpack__(self, **kwargs):
+        if self.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        return self.numpy().__dlpack__(**{k: v for k, v in kwargs.items() if k != "stream"})
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        a = self.storage.array
+        return 0 if a is None or not a.size else a.ctypes.data + self.layout.offset * self.dtype.itemsize
+
+    def untyped_storage(self):
+        """The memory as bytes, with PyTorch's UntypedStorage methods."""
+        from .legacy import UntypedStorage
+        return UntypedStorage(self.storage)
+
+    def typed_storage(self):
+        """The memory as elements."""
+        from .legacy import TypedStorage
+        return TypedStorage(self.storage, self.dtype)
+
+    # ------------------------------------------------------------------------------------------ autograd
+    @property
+    def grad_fn(self) -> Node | None:
+        if not self.requires_grad:
+            return None
+        e = edge(self)
+        return e.node if isinstance(e, Output) else e if isinstance(e, Node) else None
+
+    @property
+    def output_nr(self) -> int:
+        return self._node.index if isinstance(self._node, Output) else 0
+
+    @property
+    def _version(self) -> int:
+        return self.storage.version
+
+    @property
+    def _rebased(self) -> int:
+        return self._rebased_
+
+    @_rebased.setter
+    def _rebased(self, n: int) -> None:
+        self._rebased_ = n
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False,
+                 inputs=None) -> None:
+        """Accumulate the gradient of this tensor (times `gradient`) into the leaves it depends on."""
+        backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Record operations on this tensor from now on (or not)."""
+        if not requires_grad and self._node is not None:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                               "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
+        if requires_grad and self.dtype.category < D.FLOAT:
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf tensor in `.grad`."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._node is None:
+            return
+        node = self._node
+        real, i = (node.node, node.index) if isinstance(node, Output) else (node, 0)
+        real.attach("retained")[i] = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        node = self._node
+        if node is None:
+            return False
+        real, i = (node.node, node.index) if isinstance(node, Output) else (node, 0)
+        return bool(real.extra) and i in real.extra.get("retained", {})
+
+    def register_hook(self, hook) -> Handle:
+        """Call `hook(grad)` when this tensor's gradient is ready; what it returns replaces the gradient."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        e = edge(self)
+        if e is self:
+            if not self._hooks:
+                self._hooks = {}
+            return Handle(self._hooks, hook)
+        node, i = (e.node, e.index) if isinstance(e, Output) else (e, 0)
+
+        def pre(grads):
+            if grads[i] is None:
+                return None
+            got = hook(grads[i])
+            if got is None:
+                return None
+            return tuple(got if k == i else g for k, g in enumerate(grads))
+        return node.register_prehook(pre)
+
+    def register_post_accumulate_grad_hook(self, hook) -> Handle:
+        """Call `hook(tensor)` after a gradient was added to this leaf's `.grad`."""
+        if self._node is not None or not self.requires_grad:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if not self._after:
+            self._after = {}
+        return Handle(self._after, hook)
+
+    # ------------------------------------------------------------------------------------------ copies of the object
+    def __deepcopy__(self, memo: dict) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
+        if self._node is not None:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+                               "the moment.  If you were attempting to deepcopy a module, this may be because of a "
+                               "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001")
+        import copy
+        key = id(self.storage.array) if self.storage.array is not None else id(self.storage)
+        known = memo.setdefault("_storages", {})
+        storage = known.get(key)
+        if storage is None:
+            a = self.storage.array
+            storage = known[key] = Storage(None if a is None else a.copy(), self.storage.device, self.storage.size)
+        t = new(type(self))
+        t.storage, t.layout, t.dtype = storage, self.layout, self.dtype
+        t.requires_grad, t._node, t._base = self.requires_grad, None, None
+        memo[id(self)] = t
+        if self.grad is not None:
+            t.grad = copy.deepcopy(self.grad, memo)
+        for k, v in self.__dict__.items():
+            t.__dict__[k] = copy.deepcopy(v, memo)
+        return t
+
+    def __reduce_ex__(self, protocol):
+        if self._node is not None and self.requires_grad:
+            raise RuntimeError("Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not "
+                               "support crossing process boundaries.  If you just want to transfer the data, call detach() "
+                               "on the tensor before serializing (e.g., putting it on the queue).")
+        host = self.storage.array if self.storage.device is devices.cpu else (
+            None if self.storage.array is None else ndarray_of(self.cpu()).reshape(-1))  # type: ignore[attr-defined]
+        layout = self.layout
+        return _rebuild, (type(self), host, tuple(layout.shape), layout.strides, layout.offset, self.dtype,
+                          str(self.storage.device), self.requires_grad, self.__dict__ or None)
+
+
+def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, attributes):
+    """Unpickle a tensor."""
+    t = new(cls)
+    t.storage = Storage(array, devices.placed(where) if where == "meta" else devices.cpu,
+                        Layout(shape, strides, offset).span() * dtype.itemsize)
+    t.layout, t.dtype = contiguous(shape).at(shape, strides, offset), dtype
+    t.requires_grad, t._node, t._base = requires_grad, None, None
+    if attributes:
+        t.__dict__.update(attributes)
+    return t.to(where) if where not in ("cpu", "meta") else t
+
+
+_DEFAULTS: dict[str, Any] = {"grad": None, "_hooks": None, "_after": None, "_rebased_": 0, "_stamp": 0, "name": None,
+                             "_inference": False, "_backward_hooks": None}
+
+
+def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
+    """A tensor on the memory of `array`. TypeError for an element type that tensors do not have; ValueError for negative
+    strides."""
+    d = dtype or D.by_numpy.get(array.dtype)
+    if d is None:
+        swapped = array.dtype.newbyteorder("=")
+        if swapped in D.by_numpy and array.dtype.byteorder in "<>":
+            raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
+                             "byte orders is currently not supported.")
+        raise TypeError(f"can't convert np.ndarray of type {array.dtype.type.__module__}.{array.dtype.type.__name__}. The only "
+                        "supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
+                        "uint64, uint32, uint16, uint8, and bool.")
+    t = new(Tensor)
+    if array.flags.c_contiguous:
+        t.storage, t.layout = Storage(array.reshape(-1)), contiguous(array.shape)
+    else:
+        if any(s < 0 for s in array.strides):
+            raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides "
+                             "are not currently supported. (You can probably work around this by making a copy of your "
+                             "array  with array.copy().) ")
+        if any(s % array.itemsize for s in array.strides):
+            raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
+                             "reallocate the memory.")
+        strides = tuple(s // array.itemsize for s in array.strides)
+        layout = Layout(array.shape, strides, 0)
+        flat = np.lib.stride_tricks.as_strided(array, (layout.span(),), (array.itemsize,))
+        t.storage, t.layout = Storage(flat), contiguous(array.shape).at(array.shape, strides, 0)
+    t.dtype, t.requires_grad, t._node, t._base = d, False, None, None
+    return t
+
+
+def ndarray_of(t: Tensor) -> np.ndarray:
+    """A strided ndarray on the tensor's memory (bfloat16 as its uint16 bits)."""
+    layout, a = t.layout, t.storage.array
+    memory = t.dtype.numpy
+    if a.dtype != memory:
+        a = a.view(memory)
+    if layout.dense and layout.numel == a.size:
+        return a.reshape(layout.shape)
+    k = memory.itemsize
+    return np.ndarray(tuple(layout.shape), memory, a, layout.offset * k, tuple([s * k for s in layout.strides]))
+
+
+__all__ = ["Meta", "Tensor", "FREED", "ndarray_of", "tensor_from"]

@@ -1,0 +1,1 @@
+"""Collation, fetching, and the worker process of the DataLoader."""
