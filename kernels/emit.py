@@ -61,7 +61,7 @@ class Operand(NamedTuple):
 
 
 def _slot(memory: str) -> str:
-    return "*" + (MEMORY[memory][0] if memory in MEMORY else memory)
+    return "*" + {"bool": "uint8"}.get(memory, MEMORY[memory][0] if memory in MEMORY else memory)
 
 
 def _scalar(block: Block, o: Operand, params: list[str], signature: list[str]) -> Expr:
@@ -141,7 +141,7 @@ def _outer(depth: int, arrays: Sequence[Operand], params: list[str], item: str =
 
 
 def _finish(name, printer, params, signature, code, block) -> Text:
-    name = name.replace(".", "_")
+    name = "k_" + name.replace(".", "_")  # not the name of a builtin
     signature = signature + ["int64"] * (len(params) - len(signature))
     source = "\n".join([*printer.header(), f"def {name}({', '.join(params)}):", *_indent(code)]) + "\n"
     return Text(name, source, tuple(signature), dict(block.bound))
@@ -205,13 +205,13 @@ def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, d
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), compute)
     lines, (step,) = printer.statements([_combine(block, fold, "acc", value, compute)])
-    _, (join,) = printer.statements([_combine(block, fold, "total", block.cast(
+    more, (join,) = printer.statements([_combine(block, fold, "total", block.cast(
         block.make("name", compute, (), "acc"), big), big)])
     first = lambda t: f"{printer.constant(limit(fold.init, compute), t)}"
     last = f"m{loops - 1}"
     inner = [f"for b in range(0, {last}, {BLOCK}):",
              *_indent([f"acc = {_typed(first(compute), compute)}", f"for i in range(b, min(b + {BLOCK}, {last})):",
-                       *_indent([*lines, f"acc = {step}"]), f"total = {join}"])]
+                       *_indent([*lines, f"acc = {step}"]), *more, f"total = {join}"])]
     place = " + ".join([f"p_{x.name}", *[f"j{k} * z{k}" for k in range(loops - 1)]])
     nest = [f"p = {place}", *inner]
     for k in range(loops - 2, -1, -1):
@@ -239,13 +239,13 @@ def reduce_chunks(name: str, fold: Fold, x: Operand, out: Operand, compute: str,
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), compute)
     lines, (step,) = printer.statements([_combine(block, fold, "acc", value, compute)])
-    _, (join,) = printer.statements([_combine(block, fold, "total", block.cast(
+    more, (join,) = printer.statements([_combine(block, fold, "total", block.cast(
         block.make("name", compute, (), "acc"), big), big)])
     first = lambda t: _typed(printer.constant(limit(fold.init, compute), t), t)
     code = ["for r in range(lo, hi):",
             *_indent([f"total = {first(big)}", "e = min(r * size + size, n)", f"for b in range(r * size, e, {BLOCK}):",
                       *_indent([f"acc = {first(compute)}", f"for i in range(b, min(b + {BLOCK}, e)):",
-                                *_indent([*lines, f"acc = {step}"]), f"total = {join}"]),
+                                *_indent([*lines, f"acc = {step}"]), *more, f"total = {join}"]),
                       f"{out.name}[r] = total"])]
     return _finish(name, printer, params, signature, code, block)
 

@@ -465,6 +465,8 @@ def load(block: Block, name: str, memory: str, index: str) -> Expr:
     if memory in MEMORY:
         _, dtype, load_, _ = MEMORY[memory]
         return block.make("load", dtype, (), f"{load_}({name}[{index}])")
+    if memory == "bool":  # bytes in memory
+        return block.make("load", "bool", (), f"({name}[{index}] != 0)")
     return block.make("load", memory, (), f"{name}[{index}]")
 
 
@@ -472,4 +474,6 @@ def stored(block: Block, value: Expr, memory: str) -> tuple[Expr, str]:
     """(value converted to what memory of that type takes, function to wrap it in)."""
     if memory in MEMORY:
         return block.cast(value, "float32"), MEMORY[memory][3]
+    if memory == "bool":
+        return block.cast(block.cast(value, "bool"), "uint8"), ""
     return block.cast(value, memory), ""

@@ -583,13 +583,14 @@ def _checked(fn: Callable, signature: tuple[str, ...]) -> Native:
                    fastmath=set(FAST_MATH))(_bind(fn, {}))
 
     def run(*args):
-        f(*[np.ascontiguousarray(a) if isinstance(a, np.ndarray) and not a.flags.c_contiguous else a for a in args])
+        f(*[a.view(np.uint8) if isinstance(a, np.ndarray) and a.dtype == np.bool_ else a for a in args])
     return Native(fn, signature, run, run)
 
 
 # ------------------------------------------------------------------------------------------------ hand-written kernels
-_CODES = {np.dtype(n): "*" + n for n in ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64",
+_CODES = {np.dtype(n): "*" + n for n in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64",
                                          "float32", "float64", "complex64", "complex128")}
+_CODES[np.dtype("bool")] = "*uint8"  # a byte in memory; numba's own boolean is one bit
 
 
 class Kernel:

@@ -40,27 +40,9 @@ globals().update(_TYPES)
 dtype = dtypes.dtype
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
-from . import (  # noqa: E402
-    backends,
-    cuda,
-    fft,
-    linalg,
-    nn,
-    optim,
-    overrides,
-    printing,
-    random,
-    return_types,
-    serialization,
-    special,
-    testing,
-    utils,
-    version,
-)
 from .printing import set_printoptions  # noqa: E402
 from .random import Generator, default_generator, fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 from .runner import install_as_torch  # noqa: E402
-from .serialization import load, save  # noqa: E402
 from .settings import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     get_float32_matmul_precision,
@@ -80,6 +62,24 @@ from .settings import (  # noqa: E402
     typename,
     use_deterministic_algorithms,
 )
+from . import (  # noqa: E402
+    backends,
+    cuda,
+    fft,
+    linalg,
+    nn,
+    optim,
+    overrides,
+    printing,
+    random,
+    return_types,
+    serialization,
+    special,
+    testing,
+    utils,
+    version,
+)
+from .serialization import load, save  # noqa: E402
 from .version import __version__  # noqa: E402
 
 get_printoptions = getattr(printing, "get_printoptions", None)

@@ -1,7 +1,7 @@
 """How tensors print: the same characters as PyTorch's repr.
 
-One column width per tensor, taken from the numbers that are shown. Floats print as integers ("3.") where all shown are
-whole, in scientific notation where their range asks for it, else with `precision` decimals."""
+One column width per tensor, taken from the numbers that are shown. Floats print as integers ("3.") where all
+shown are whole, in scientific notation where their range asks for it, else with `precision` decimals."""
 from __future__ import annotations
 
 import math
@@ -13,8 +13,8 @@ import numpy as np
 
 @dataclass
 class PrintOptions:
-    """precision: decimals; threshold: elements from which a tensor is summarised; edgeitems: shown at each end;
-    linewidth: columns; sci_mode: True, False, or None to let the range decide."""
+    """precision: decimals; threshold: elements from which a tensor is summarised; edgeitems: shown at each
+    end; linewidth: columns; sci_mode: True, False, or None to let the range decide."""
 
     precision: int = 4
     threshold: float = 1000
@@ -27,15 +27,17 @@ options = PrintOptions()
 _PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}
 
 
-def set_printoptions(precision: int | None = None, threshold: float | None = None, edgeitems: int | None = None,
-                     linewidth: int | None = None, profile: str | None = None, sci_mode: bool | None = None) -> None:
+def set_printoptions(precision: int | None = None, threshold: float | None = None,
+                     edgeitems: int | None = None, linewidth: int | None = None,
+                     profile: str | None = None, sci_mode: bool | None = None) -> None:
     """Set how tensors print; `profile` ("default", "short", "full") first, then what is given by name.
 
     `sci_mode` is set by every call: without it the range of the numbers decides again."""
     o = options
     if profile is not None:
         if profile not in _PROFILES:
-            raise ValueError(f"set_printoptions(): profile must be one of {', '.join(_PROFILES)}, got {profile!r}")
+            raise ValueError(f"set_printoptions(): profile must be one of {', '.join(_PROFILES)}, got "
+                             f"{profile!r}")
         o.precision, o.threshold, o.edgeitems, o.linewidth = _PROFILES[profile]
     if precision is not None:
         o.precision = precision
@@ -67,7 +69,7 @@ class printoptions:
         vars(options).update(self.before)
 
 
-# ------------------------------------------------------------------------------------------------ one number
+# ------------------------------------------------------------------------------------------ one number
 class Column:
     """The common format of all the real numbers of a tensor: `width` and a style."""
 
@@ -115,7 +117,7 @@ class Columns:
         return self.re.show(v.real) + (im if im[0] in "+-" else "+" + im)
 
 
-# ------------------------------------------------------------------------------------------------ the brackets
+# ------------------------------------------------------------------------------------------ the brackets
 def _shown(a: np.ndarray) -> np.ndarray:
     """The corner elements that a summary shows: `edgeitems` at both ends of every dimension."""
     e = options.edgeitems
@@ -159,7 +161,8 @@ def contents(array: np.ndarray, indent: int = 0) -> str:
 
 
 def _joined(text: str, suffixes: list[str], indent: int) -> str:
-    """`text`, the suffixes after commas, and a closing parenthesis; a suffix that does not fit starts a line."""
+    """`text`, the suffixes after commas, and a closing parenthesis; a suffix that does not fit starts a
+    line."""
     used = len(text) - text.rfind("\n") + 1
     for s in suffixes:
         if used + len(s) + 2 > options.linewidth:
@@ -176,8 +179,8 @@ def tensor_str(array: np.ndarray | None, *, dtype_name: str, shape: tuple[int, .
                grad_fn: str | None = None, prefix: str = "tensor(") -> str:
     """The repr of a tensor whose numbers are `array` (bfloat16 as uint16 bits; None on the meta device).
 
-    `device` is the device's text, or None where it is the default one; `grad_fn` the node's name; `shape` is needed
-    only without an array."""
+    `device` is the device's text, or None where it is the default one; `grad_fn` the node's name; `shape` is
+    needed only without an array."""
     indent = len(prefix)
     dims = tuple(array.shape) if array is not None else tuple(shape or ())
     usual = (default_dtype, "int64", "bool", "complex128" if default_dtype == "float64" else "complex64")
@@ -212,6 +215,8 @@ def repr_tensor(t: Any) -> str:
     where = t.device
     array = None if t.is_meta else ndarray_of(t.detach() if where.type == "cpu" else t.detach().cpu())
     node = t.grad_fn
-    return tensor_str(array, dtype_name=t.dtype.name, shape=tuple(t.shape), default_dtype=get_default_dtype().name,
-                      device=None if where.type == "cpu" else str(where),
-                      requires_grad=t.requires_grad, grad_fn=None if node is None else node.name(), prefix=prefix)
+    return tensor_str(array, dtype_name=t.dtype.name, shape=tuple(t.shape),
+                      default_dtype=get_default_dtype().name, device=None if where.type == "cpu"
+                      else str(where),
+                      requires_grad=t.requires_grad, grad_fn=None if node is None else node.name(),
+                      prefix=prefix)

@@ -1,7 +1,7 @@
 """Generators of random numbers, and the default one.
 
-The streams are those of PyTorch's CPU generator: the same seed gives the same numbers. A generator for a CUDA device
-draws the same stream, so that a program gives the same numbers on every device."""
+The streams are those of PyTorch's CPU generator: the same seed gives the same numbers. A generator for a
+CUDA device draws the same stream, so that a program gives the same numbers on every device."""
 from __future__ import annotations
 
 import contextlib
@@ -45,8 +45,8 @@ class Generator:
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         seed = operator.index(seed)
         if not -(1 << 63) <= seed < 1 << 64:
-            raise ValueError(f"Overflow when unpacking long long: Generator.manual_seed, seed {seed} is not in "
-                             "[-2**63, 2**64)")
+            raise ValueError(f"Overflow when unpacking long long: Generator.manual_seed, seed {seed} is not "
+                             "in [-2**63, 2**64)")
         self._seed, self._stream = seed % (1 << 64), None
         return self
 
@@ -72,8 +72,8 @@ class Generator:
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not uint8 or new_state.device is not devices.cpu:
-            raise TypeError(f"RNG state must be a torch.ByteTensor: Generator.set_state, got {new_state.dtype} on "
-                            f"{new_state.device}")
+            raise TypeError("RNG state must be a torch.ByteTensor: Generator.set_state, got "
+                            f"{new_state.dtype} on {new_state.device}")
         self.stream.set_state(new_state.numpy().tobytes())
         self._seed = self.stream.initial_seed
 
@@ -128,7 +128,8 @@ def generator_of(generator: Generator | None, device: devices.device = devices.c
     if generator is None:
         return default_generator
     if generator.device is not device and device is not devices.meta:
-        raise RuntimeError(f"Expected a '{device.type}' device type for generator but found '{generator.device.type}'")
+        raise RuntimeError(f"Expected a '{device.type}' device type for generator but found "
+                           f"'{generator.device.type}'")
     return generator
 
 
@@ -158,8 +159,8 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True, _caller: str = "fork_rng", _devices_kw: str = "devices",
-             device_type: str | None = None) -> Iterator[None]:
+def fork_rng(devices: Any = None, enabled: bool = True, _caller: str = "fork_rng",
+             _devices_kw: str = "devices", device_type: str | None = None) -> Iterator[None]:
     """Inside, the default generator may be seeded and used; on leaving it stands where it stood.
 
     All devices share the default generator, so `devices` and `device_type` change nothing."""
@@ -173,5 +174,5 @@ def fork_rng(devices: Any = None, enabled: bool = True, _caller: str = "fork_rng
         default_generator._seed, default_generator._stream = state._seed, state._stream
 
 
-__all__ = ["Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed",
-           "set_rng_state"]
+__all__ = ["Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
+           "seed", "set_rng_state"]

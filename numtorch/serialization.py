@@ -268,7 +268,7 @@ def save(
     write = _write_archive if _use_new_zipfile_serialization else _write_legacy
     byteorder = not _disable_byteorder_record
     if isinstance(f, str | os.PathLike):
-        _write_whole(os.fspath(f), lambda file: write(obj, file, pickle_protocol, byteorder))
+        write_whole(os.fspath(f), lambda file: write(obj, file, pickle_protocol, byteorder))
     elif hasattr(f, "write"):
         write(obj, f, pickle_protocol, byteorder)
     else:
@@ -288,7 +288,7 @@ def _write_archive(obj: Any, file: Any, protocol: int, byteorder: bool) -> None:
     if byteorder:
         archive.add("byteorder", sys.byteorder.encode())
     for key, stored in enumerate(pickler.stored.values()):
-        archive.add(f"data/{key}", _bytes_of(stored))
+        archive.add(f"data/{key}", host_bytes(stored._storage, stored.dtype))
     archive.add("version", b"3\n")
     archive.close()
 
@@ -308,18 +308,17 @@ def _write_legacy(obj: Any, file: Any, protocol: int, byteorder: bool) -> None:
     file.write(pickle.dumps([str(k) for k in range(len(pickler.stored))], protocol))
     for stored in pickler.stored.values():
         file.write(struct.pack("=q", len(stored)))
-        file.write(memoryview(_bytes_of(stored)))
+        file.write(memoryview(host_bytes(stored._storage, stored.dtype)))
 
 
-def _bytes_of(stored: TypedStorage) -> np.ndarray:
-    """The memory of a storage on the host, as uint8: whole elements of its type."""
-    storage = stored._storage
+def host_bytes(storage: Storage, dtype: dtypes.dtype) -> np.ndarray:
+    """The memory of a storage on the host, as uint8: whole elements of `dtype`."""
     if storage.device.type != "cpu":
-        storage = whole(storage, stored.dtype).to("cpu").storage
-    return storage.array.view(np.uint8)[: len(stored) * stored.dtype.itemsize]
+        storage = whole(storage, dtype).to("cpu").storage  # type: ignore[attr-defined]
+    return storage.array.view(np.uint8)[: storage.nbytes // dtype.itemsize * dtype.itemsize]
 
 
-def _write_whole(path: str | bytes, write: Callable[[Any], None]) -> None:
+def write_whole(path: str | bytes, write: Callable[[Any], None]) -> None:
     """Write a file so that, whenever it stops, `path` names the old contents or all of the new ones."""
     path = os.path.realpath(os.fsdecode(path))
     folder, name = os.path.split(path)

@@ -60,6 +60,14 @@ class Tensor(metaclass=_TensorType):
             t._stamp = self._stamp  # type: ignore[attr-defined]
         return t
 
+    @staticmethod
+    def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+        """`data`'s memory as a leaf of the subclass `cls`."""
+        t = new(cls)
+        t.storage, t.layout, t.dtype = data.storage, data.layout, data.dtype  # type: ignore[attr-defined]
+        t.requires_grad, t._node, t._base = require_grad, None, None  # type: ignore[attr-defined]
+        return t
+
     def detach(self) -> Tensor:
         """The same memory, outside the tape."""
         t = new(Tensor)

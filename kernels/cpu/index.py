@@ -508,7 +508,7 @@ def masked_places(mask):
     return np.flatnonzero(mask)
 
 
-def nonzero(x):
+def nonzero_rows(x):
     "(n, ndim) int64 positions of the elements that are not zero, in C order."
     if x.ndim == 1:
         return np.flatnonzero(x).reshape(-1, 1)

@@ -1,15 +1,16 @@
 """PyTorch's CPU random streams on flat arrays: the same seed gives the same numbers.
 
-The bits are mt19937's, seeded with the seed modulo 2**32. One draw is 32 bits; a 64-bit draw takes two, the first is
-the high word. Two kinds of uniform numbers are made of them:
+The bits are mt19937's, seeded with the seed modulo 2**32. One draw is 32 bits; a 64-bit draw takes two, the
+first is the high word. Two kinds of uniform numbers are made of them:
 
     f24   low 24 bits of a 32-bit draw × 2**-24: float32 (float16 and bfloat16 by rounding it)
     f53   low 53 bits of a 64-bit draw × 2**-53: float64, and most distributions whatever the result's dtype
 
-Every fill takes (out, stream, parameters): `out` is a flat contiguous array, written from its start; a uint16 array
-holds bfloat16 bits. Numbers equal PyTorch's bit for bit; those that pass through a float64 libm function (log1p, tan, …)
-agree to the libm's last bits. PyTorch on Intel CPUs draws bernoulli_ and exponential_ from MKL instead; that stream is
-not followed."""
+Every fill takes (out, stream, parameters): `out` is a flat contiguous array, written from its start; a uint16
+array holds bfloat16 bits. Numbers equal PyTorch's bit for bit; float64 ones that pass through a libm
+function (log1p, tan, …) agree to the libm's last bits. PyTorch on Intel CPUs draws bernoulli_ and
+exponential_ from MKL instead; that stream is not followed. PyTorch's ties between equal float16 or bfloat16
+scores in multinomial are not followed."""
 from __future__ import annotations
 
 import math
@@ -23,7 +24,8 @@ from ..jit import bits, device, float32, fma, from_bits, int32, kernel, launch
 
 WORDS = 624
 STATE_BYTES = 5056
-# Elements done at a time, so that intermediate arrays stay in the L2 cache; a multiple of the normal block of 16.
+# Elements done at a time, so that intermediate arrays stay in the L2 cache; a multiple of the normal block,
+# 16.
 CHUNK = 1 << 14
 # Below this length a loop over Python lists beats loading a compiled kernel.
 LIST_LOOP = 4096
@@ -33,7 +35,7 @@ _WORD = np.uint64(32)
 BF16 = np.dtype(np.uint16)
 
 
-# --------------------------------------------------------------------------------------------- the generator
+# ------------------------------------------------------------------------------------------ the generator
 class MT19937:
     """A stream of 32-bit draws, with the spare number that the Box-Muller method leaves for the next call."""
 
@@ -43,8 +45,9 @@ class MT19937:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start the stream of `seed` (modulo 2**64, of which the low 32 bits count); the spare number is dropped."""
-        from numpy.random import MT19937 as Bits, Generator
+        """Start the stream of `seed` (of which the low 32 bits count); the spare number is dropped."""
+        from numpy.random import MT19937 as Bits
+        from numpy.random import Generator
         self.initial_seed = seed & 0xFFFFFFFFFFFFFFFF
         self._bits = Bits(0)
         self._bits._legacy_seeding(seed & 0xFFFFFFFF)
@@ -59,27 +62,29 @@ class MT19937:
         twin.set_state(self.get_state())
         return twin
 
-    # The 5056 bytes of torch.Generator().get_state(): seed u64, left i32, seeded i32, next u64, 624 words as u64,
-    # three doubles of which the second is the spare normal, its flag, a float32 spare and its flag.
+    # The 5056 bytes of torch.Generator().get_state(): seed u64, left i32, seeded i32, next u64, 624 words as
+    # u64, three doubles of which the second is the spare normal, its flag, a float32 spare and its flag.
     def get_state(self) -> bytes:
         """The state as PyTorch's CPU generator writes it: 5056 bytes."""
         state = self._bits.state["state"]
         at = int(state["pos"]) if self._drawn else 0
         head = struct.pack("<QiiQ", self.initial_seed, WORDS + 1 - at if at else 1, 1, at)
-        tail = struct.pack("<dddi4xf?3x", 0.0, self.spare or 0.0, 0.0, self.spare is not None, *self._float_spare)
+        kept = self.spare is not None
+        tail = struct.pack("<dddi4xf?3x", 0.0, self.spare or 0.0, 0.0, kept, *self._float_spare)
         return head + state["key"].astype("<u8").tobytes() + tail
 
     def set_state(self, state: bytes) -> None:
         """Continue from a state that `get_state`, or PyTorch's CPU generator, has written."""
         if len(state) != STATE_BYTES:
-            raise RuntimeError(f"RNG state is wrong size: Generator.set_state expects {STATE_BYTES} bytes, got "
-                               f"{len(state)}")
+            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {STATE_BYTES} but found the input "
+                               "RNG state "
+                               f"size to be {len(state)}")
         seed, left, seeded, at = struct.unpack_from("<QiiQ", state)
         key = np.frombuffer(state, "<u8", WORDS, 24)
         _, spare, _, kept, single, single_kept = struct.unpack_from("<dddi4xf?", state, 24 + 8 * WORDS)
         fresh = at == 0 and left == 1
         if not seeded or not (fresh or (0 < at <= WORDS and left == WORDS + 1 - at)) or (key >> _WORD).any():
-            raise RuntimeError(f"Invalid mt19937 state: Generator.set_state, seeded={seeded}, left={left}, next={at}")
+            raise RuntimeError(f"Invalid mt19937 state: set_state, seeded={seeded}, left={left}, next={at}")
         if not math.isfinite(spare):
             raise RuntimeError(f"Invalid mt19937 state: Generator.set_state, cached normal {spare}")
         self.seed(seed)
@@ -122,7 +127,8 @@ class MT19937:
         return self.i53(n) * 2.0**-53
 
     def normals(self, n: int) -> np.ndarray:
-        """`n` standard normal float64, by Box-Muller on f53 pairs; an odd one leaves its spare for the next call."""
+        """`n` standard normal float64, by Box-Muller on f53 pairs; an odd one leaves its spare to the next
+        call."""
         out = np.empty(n)
         at = 0
         if n and self.spare is not None:
@@ -147,7 +153,8 @@ class MT19937:
 class Scalars:
     """f53 and normal numbers one at a time, for samplers whose number of draws depends on what was drawn.
 
-    Use as a context: draws are fetched in blocks, and on leaving the stream stands where the last used one left it."""
+    Use as a context: draws are fetched in blocks; on leaving, the stream stands where the last used one left
+    it."""
 
     def __init__(self, stream: MT19937, block: int = 256):
         self.stream, self.block = stream, block
@@ -179,7 +186,7 @@ class Scalars:
             self.stream._bits.random_raw(2 * (self.block - len(self._left)), False)
 
 
-# --------------------------------------------------------------------------------------------- storing
+# ------------------------------------------------------------------------------------------ storing
 def to_bfloat16(x: np.ndarray) -> np.ndarray:
     """float32 → bfloat16 bits (uint16), to the nearest even."""
     u = np.ascontiguousarray(x, np.float32).view(np.uint32)
@@ -214,7 +221,8 @@ def _chunks(n: int) -> Iterator[tuple[int, int]]:
 
 
 def _fma(a: np.ndarray, b: float, c: float) -> np.ndarray:
-    """a × b + c in float64 with one rounding: the product's and the sum's errors by Dekker's and Knuth's exact forms."""
+    """a × b + c in float64 with one rounding: the errors of product and sum by Dekker's and Knuth's exact
+    forms."""
     if b == 1.0 or c == 0.0:
         return a * b + c
     p = a * b
@@ -230,9 +238,9 @@ def _fma(a: np.ndarray, b: float, c: float) -> np.ndarray:
     return s + (((p - (s - v)) + (c - v)) + err)
 
 
-# --------------------------------------------------------------------------------------------- uniform
+# ------------------------------------------------------------------------------------------ uniform
 def uniform(out: np.ndarray, stream: MT19937, lo: float, hi: float) -> None:
-    """out ← u · (hi - lo) + lo, one rounding; a number that rounds up to `hi` becomes `lo`. Complex: both parts."""
+    """out ← u · (hi - lo) + lo, rounded once; what rounds up to `hi` becomes `lo`. Complex: both parts."""
     if out.dtype.kind == "c":
         out = out.view(out.real.dtype)
     if out.dtype == np.float64:
@@ -258,19 +266,21 @@ def uniform(out: np.ndarray, stream: MT19937, lo: float, hi: float) -> None:
             part[value >= (from_bfloat16(ends) if part.dtype == BF16 else ends)[1]] = ends[0]
 
 
-# --------------------------------------------------------------------------------------------- normal
-# float32 logarithm, sine and cosine after Cephes (S. L. Moshier, Methods and Programs for Mathematical Functions,
-# 1989: logf.c, sinf.c), each multiply-add fused: what PyTorch's AVX2 normal_ computes, to the last bit.
-# The compiler may reassociate a sum with the products inside it; a sum that must be rounded by itself is written as an
-# fma with `one`, which is 1 but known at run time only.
-_ONE, _TWO, _MINUS_ONE, _MINUS_HALF, _MINUS_TWO = float32(1), float32(2), float32(-1), float32(-0.5), float32(-2)
+# ------------------------------------------------------------------------------------------ normal
+# float32 logarithm, sine and cosine after Cephes (S. L. Moshier, Methods and Programs for Mathematical
+# Functions, 1989: logf.c, sinf.c), each multiply-add fused: what PyTorch's AVX2 normal_ computes, to the last
+# bit. The compiler may reassociate a sum with the products inside it; a sum that must be rounded by itself is
+# written as an fma with `one`, which is 1 but known at run time only.
+_ONE, _TWO, _MINUS_ONE = float32(1), float32(2), float32(-1)
+_MINUS_HALF, _MINUS_TWO = float32(-0.5), float32(-2)
 _SQRT_HALF = float32(0.707106781186547524)
 _L0, _L1, _L2 = float32(7.0376836292e-2), float32(-1.1514610310e-1), float32(1.1676998740e-1)
 _L3, _L4, _L5 = float32(-1.2420140846e-1), float32(1.4249322787e-1), float32(-1.6668057665e-1)
 _L6, _L7, _L8 = float32(2.0000714765e-1), float32(-2.4999993993e-1), float32(3.3333331174e-1)
 _LN2_LOW, _LN2_HIGH = float32(-2.12194440e-4), float32(0.693359375)
 _TWO_PI, _FOUR_OVER_PI = float32(2.0 * math.pi), float32(1.27323954473516)
-_PI4A, _PI4B, _PI4C = float32(-0.78515625), float32(-2.4187564849853515625e-4), float32(-3.77489497744594108e-8)
+_PI4A, _PI4B = float32(-0.78515625), float32(-2.4187564849853515625e-4)
+_PI4C = float32(-3.77489497744594108e-8)
 _C0, _C1, _C2 = float32(2.443315711809948e-5), float32(-1.388731625493765e-3), float32(4.166664568298827e-2)
 _S0, _S1, _S2 = float32(-1.9515295891e-4), float32(8.3321608736e-3), float32(-1.6666654611e-1)
 
@@ -291,7 +301,7 @@ def log32(x, one):
 
 @kernel
 def box_muller(lo, hi, u, mean, std, one):
-    """u[16 i …] ← std · z + mean from 16 uniforms, for the blocks i = lo … hi-1: element j with element j + 8."""
+    """u[16 i …] ← std · z + mean from 16 uniforms, for blocks i = lo … hi-1: element j with element j + 8."""
     for i in range(lo, hi):
         for j in range(16 * i, 16 * i + 8):
             r = float32(math.sqrt(_MINUS_TWO * log32(_ONE - u[j], float32(one))))
@@ -325,9 +335,9 @@ def _turn(u: np.ndarray, mean: float, std: float) -> None:
 def normal(out: np.ndarray, stream: MT19937, mean: float, std: float) -> None:
     """out ← std · z + mean of a contiguous tensor.
 
-    Fewer than 16: Box-Muller on f53 pairs, whose spare stays in the stream. From 16 on: uniforms (f24; f53 for float64)
-    for all (float16 and bfloat16: for the whole blocks), turned in blocks of 16; a ragged tail draws 16 anew for the
-    last 16. Complex: both parts, std / √2."""
+    Fewer than 16: Box-Muller on f53 pairs, whose spare stays in the stream. From 16 on: uniforms (f24; f53
+    for float64) for all (float16 and bfloat16: for the whole blocks), turned in blocks of 16; a ragged tail
+    draws 16 anew for the last 16. Complex: both parts, std / √2."""
     if out.dtype.kind == "c":
         out, std = out.view(out.real.dtype), std / math.sqrt(2.0)
     n = out.size
@@ -359,7 +369,8 @@ def log_normal(out: np.ndarray, stream: MT19937, mean: float, std: float) -> Non
             store(out[i:j], np.exp(_fma(stream.normals(j - i), std, mean)))
 
 
-# --------------------------------------------------------------------------------------------- other distributions
+# ------------------------------------------------------------------------------------------ other
+# distributions
 def bernoulli(out: np.ndarray, stream: MT19937, p: float) -> None:
     """out ← 1 where f53 < p, else 0."""
     bound = np.uint64(math.ceil(p * 2.0**53))
@@ -370,7 +381,7 @@ def bernoulli(out: np.ndarray, stream: MT19937, p: float) -> None:
 
 
 def bernoulli_each(out: np.ndarray, stream: MT19937, p: np.ndarray) -> None:
-    """out ← 1 where u < p, element by element: f53 if `p` is float64, else f24 (`p` flat, any float dtype)."""
+    """out ← 1 where u < p, element by element: f53 if `p` is float64, else f24 (`p` flat, any float type)."""
     draw = stream.f53 if p.dtype == np.float64 else stream.f24
     for i, j in _chunks(out.size):
         q = from_bfloat16(p[i:j]) if p.dtype == BF16 else p[i:j]
@@ -409,12 +420,13 @@ def geometric(out: np.ndarray, stream: MT19937, p: float) -> None:
             store(out[i:j], np.ceil(np.log(stream.f53(j - i)) / bottom))
 
 
-# --------------------------------------------------------------------------------------------- integers
+# ------------------------------------------------------------------------------------------ integers
 _DIGITS = {np.dtype(np.float16): 11, BF16: 8, np.dtype(np.float32): 24, np.dtype(np.float64): 53}
 
 
 def representable(low: int, high: int, dtype: np.dtype) -> tuple[int, int]:
-    """The bounds [low, high) moved inwards to integers that a float `dtype` holds, where rounding would leave them."""
+    """[low, high) with bounds moved inwards to integers that a float `dtype` holds, where rounding would
+    leave it."""
     digits = _DIGITS[dtype]
 
     def rounded(k: int) -> int:
@@ -474,7 +486,7 @@ def _store_int(out: np.ndarray, r: np.ndarray) -> None:
 
 @kernel
 def fisher_yates(lo, hi, perm, swap):
-    """Exchange perm[i] with perm[swap[i]] for i = lo … hi-1, in this order (one work item: the whole range)."""
+    """Exchange perm[i] with perm[swap[i]] for i = lo … hi-1, in this order (not to be split)."""
     for i in range(lo, hi):
         j = swap[i]
         t = perm[i]
@@ -483,8 +495,8 @@ def fisher_yates(lo, hi, perm, swap):
 
 
 def randperm(out: np.ndarray, stream: MT19937) -> None:
-    """out ← a permutation of 0 … n-1: Fisher-Yates from the front, one draw modulo what is left (64-bit draws from
-    n = 2**32 / 20 on)."""
+    """out ← a permutation of 0 … n-1: Fisher-Yates from the front, one draw modulo what is left (64-bit draws
+    from n = 2**32 / 20 on)."""
     n = out.size
     if n < 2:
         if n:
@@ -507,9 +519,9 @@ def randperm(out: np.ndarray, stream: MT19937) -> None:
     _store_int(out, perm)
 
 
-# --------------------------------------------------------------------------------------------- categorical
+# ------------------------------------------------------------------------------------------ categorical
 def multinomial(out: np.ndarray, stream: MT19937, p: np.ndarray, samples: int, replacement: bool) -> None:
-    """out[r, :] ← `samples` indices drawn with the probabilities of row r of `p` (2-d), which need not sum to 1.
+    """out[r, :] ← `samples` indices drawn with the probabilities of row r of `p` (2-d), of any positive sum.
 
     Without replacement, or for one sample: the largest of p / exponential noise. With: f53 searched in the
     cumulative sum. float16 and bfloat16 rows must come as float32 or in their own dtype (bfloat16 bits)."""
@@ -539,7 +551,7 @@ def multinomial(out: np.ndarray, stream: MT19937, p: np.ndarray, samples: int, r
         out[r] = np.searchsorted(cdf.astype(np.float64), stream.f53(samples), "left")
 
 
-# --------------------------------------------------------------------------------------------- data-dependent samplers
+# ---------------------------------------------------------------------------------- data-dependent samplers
 def each(out: np.ndarray, stream: MT19937, sample: Callable[..., float], *parameters: np.ndarray) -> None:
     """out[i] ← sample(scalars, *parameters at i), in order."""
     rows = [from_bfloat16(a).tolist() if a.dtype == BF16 else a.tolist() for a in parameters]
@@ -548,7 +560,7 @@ def each(out: np.ndarray, stream: MT19937, sample: Callable[..., float], *parame
 
 
 def sample_poisson(s: Scalars, rate: float) -> float:
-    """A Poisson number. Rates from 10 on: transformed rejection (W. Hörmann 1993, PTRS); else products of uniforms."""
+    """A Poisson number. Rates from 10 on: transformed rejection (W. Hörmann 1993, PTRS); else products."""
     if rate == 0.0:
         return 0.0
     if rate < 10.0:
@@ -585,7 +597,7 @@ def sample_gamma(s: Scalars, shape: float, rounded: Callable[[float], float] = f
     """A standard gamma number (G. Marsaglia, W. W. Tsang 2000); shapes below 1 through shape + 1."""
     scale = 1.0
     if shape < 1.0:
-        if shape == 0.0:
+        if not shape > 0.0:
             return 0.0
         scale = (1.0 - s.uniform()) ** rounded(1.0 / shape)
         shape = rounded(shape + 1.0)
@@ -609,8 +621,8 @@ def _stirling_tail(k: float) -> float:
 
 
 def sample_binomial(s: Scalars, count: float, p: float) -> float:
-    """A binomial number: transformed rejection (W. Hörmann 1993, BTRS) where count · min(p, 1-p) ≥ 10, else sums of
-    geometric gaps."""
+    """A binomial number: transformed rejection (W. Hörmann 1993, BTRS) where count · min(p, 1-p) ≥ 10, else
+    sums of geometric gaps."""
     if count <= 0.0 or p <= 0.0:
         return 0.0
     if p >= 1.0:
@@ -646,7 +658,8 @@ def sample_binomial(s: Scalars, count: float, p: float) -> float:
         bound = ((m + 0.5) * math.log((m + 1.0) / (r * (count - m + 1.0)))
                  + (count + 1.0) * math.log((count - m + 1.0) / (count - k + 1.0))
                  + (k + 0.5) * math.log(r * (count - k + 1.0) / (k + 1.0))
-                 + _stirling_tail(m) + _stirling_tail(count - m) - _stirling_tail(k) - _stirling_tail(count - k))
+                 + _stirling_tail(m) + _stirling_tail(count - m)
+                 - _stirling_tail(k) - _stirling_tail(count - k))
         if v <= bound:
             return float(k)
 
@@ -673,7 +686,7 @@ def binomial(out: np.ndarray, stream: MT19937, count: np.ndarray, p: np.ndarray)
     each(out, stream, sample_binomial, count, p)
 
 
-# --------------------------------------------------------------------------------------------- strided outputs
+# ------------------------------------------------------------------------------------------ strided outputs
 def memory_order(a: np.ndarray) -> list[int]:
     """Dimensions of `a` from the largest stride to the smallest: the order in which PyTorch fills."""
     return sorted(range(a.ndim), key=lambda i: -a.strides[i] if a.shape[i] != 1 else 0)
@@ -695,10 +708,11 @@ def fill(a: np.ndarray, draw: Callable[..., None], *args) -> None:
     walk[...] = flat.reshape(walk.shape)
 
 
-# --------------------------------------------------------------------------------------------- entries
+# ------------------------------------------------------------------------------------------ entries
 # What ops/random.py calls by name: outputs first, `generator` has the MT19937 as `.stream`.
 LAWS: dict[str, Callable[..., None]] = {
-    f.__name__: f for f in (uniform, normal, log_normal, bernoulli, dropout_noise, exponential, cauchy, geometric,
+    f.__name__: f for f in (uniform, normal, log_normal, bernoulli, dropout_noise, exponential, cauchy,
+                            geometric,
                             randint, random_full, random, randperm)}
 SAMPLERS: dict[str, Callable[..., None]] = {f.__name__: f for f in (poisson, standard_gamma, binomial)}
 
@@ -727,7 +741,8 @@ def sampled(out: np.ndarray, x: np.ndarray, y: np.ndarray | None, law: str, gene
 
 
 def rrelu_noise(out: np.ndarray, x: np.ndarray, lower: float, upper: float, generator: Any) -> None:
-    """out ← f53 · (upper - lower) + lower, bounds rounded to the dtype, where x ≤ 0 (only those draw); else 1."""
+    """out ← f53 · (upper - lower) + lower, bounds rounded to the dtype, where x ≤ 0 (only those draw); else
+    1."""
     value = from_bfloat16(x.ravel()) if x.dtype == BF16 else x.ravel()
     low = value <= 0
     slopes = np.ones(out.size)

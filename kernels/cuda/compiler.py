@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from .. import jit
 
 # sm_90a (wgmma, setmaxnreg) is Hopper alone; a cubin runs on no other generation anyway.
-ACCELERATED = {(9, 0): (9, 0, "a")}
+ACCELERATED: dict[tuple, tuple] = {(9, 0): (9, 0, "a")}
 _lock = threading.RLock()
 
 
@@ -90,7 +90,7 @@ def _bool_pointers() -> None:
     import operator
 
     from numba import types as nt
-    from numba.cuda.extending import lower_builtin
+    from numba.cuda.extending import lower_builtin  # type: ignore[attr-defined]
 
     pointer = nt.CPointer(nt.boolean)
 

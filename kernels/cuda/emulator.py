@@ -421,7 +421,8 @@ class Bound:
     """A kernel function and the functions it calls, with `names` (`cuda`, `math`, `float32`, …) rebound."""
 
     def __init__(self, function: Callable, names: dict[str, Any]):
-        self._names, self._made = names, {}
+        self._names = names
+        self._made: dict[Callable, types.FunctionType] = {}
         self.used: set[str] = set()
         self.function = self.rebind(function)
 
@@ -534,7 +535,8 @@ class Machine:
     # Running
 
     def run(self, args: Sequence[Any]) -> Trace:
-        code, given = self.function.__code__, []
+        code = self.function.__code__
+        given: list[Any] = []
         if len(args) != code.co_argcount:
             raise self.fault(f"takes {code.co_argcount} arguments, got {len(args)}")
         for name, value in zip(code.co_varnames, args):

@@ -135,11 +135,11 @@ class EmulatedDevice:
         """Run `kernel(*args)` in every thread. args: Buffers of this device, integers, floats.
 
         TypeError for a host array; emulator.KernelError for what a GPU would do wrongly."""
-        function, given = kernel, list(args)
+        given = list(args)
         if isinstance(kernel, Text):
-            function = self._function(kernel)
             pairs = zip(kernel.signature, args, strict=True)
             given = [float(a) if code == "float64" else a for code, a in pairs]
+        function = self._function(kernel) if isinstance(kernel, Text) else kernel
         for i, a in enumerate(given):
             if isinstance(a, np.ndarray):
                 raise TypeError(f"launch: argument {i} is a host array of {a.dtype}; kernels take Buffers")

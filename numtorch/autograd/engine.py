@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from . import anomaly
 from .modes import state
 
 if TYPE_CHECKING:
@@ -251,6 +252,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
 
     before = state.grad
     state.grad = create
+    checked = anomaly.enabled()
     try:
         for e, g in roots:
             if e is not None:
@@ -275,6 +277,8 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                 if needed is not None and node not in needed:
                     continue
             results = node.backward(grads)
+            if checked:
+                anomaly.check(node, results)
             if extra and "hooks" in extra:
                 for fn in list(extra["hooks"].values()):
                     got = fn(tuple(results), tuple(grads))

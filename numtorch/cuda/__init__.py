@@ -121,7 +121,8 @@ def get_device_properties(device: Any = None) -> DeviceProperties:
     """Name, capability, memory and processors of a device."""
     d = _device()
     require(_index(device, optional=True))
-    return DeviceProperties(d.name, *d.capability, d.total_memory, d.processors)
+    major, minor = d.capability
+    return DeviceProperties(d.name, major, minor, d.total_memory, d.processors)
 
 
 def get_arch_list() -> list[str]:

@@ -10,6 +10,11 @@ from .. import Tensor, empty, preserve_format
 __all__ = ["Parameter", "Buffer", "UninitializedParameter", "UninitializedBuffer", "is_lazy"]
 
 
+def _share(cls: type, data: Tensor, requires_grad: bool) -> Any:
+    """Return a leaf of the Tensor subclass `cls` on the memory of `data`."""
+    return data.detach().as_subclass(cls).requires_grad_(requires_grad)
+
+
 class _ParameterType(type(Tensor)):  # type: ignore[misc]
     """Counts tensors of other subclasses that `Parameter(data)` marked as instances of Parameter."""
 
@@ -30,7 +35,7 @@ class Parameter(Tensor, metaclass=_ParameterType):
         if data is None:
             data = empty(0)
         if type(data) is Tensor or type(data) is Parameter:
-            return Tensor._make_subclass(cls, data, requires_grad)
+            return _share(cls, data, requires_grad)
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
             raise RuntimeError(
@@ -61,13 +66,8 @@ def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks: Any) -
     return Parameter(data, requires_grad)
 
 
-def _rebuild_buffer(data: Tensor, requires_grad: bool, persistent: bool) -> Tensor:
-    """Make the Buffer that a pickle describes."""
-    return Buffer(data.requires_grad_(requires_grad), persistent=persistent)
-
-
 class _BufferType(type(Tensor)):  # type: ignore[misc]
-    """Counts a tensor marked by `Buffer(data)` as an instance of Buffer."""
+    """Counts a tensor that `Buffer(data)` marked as an instance of Buffer."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
         if super().__instancecheck__(instance):
@@ -76,29 +76,20 @@ class _BufferType(type(Tensor)):  # type: ignore[misc]
 
 
 class Buffer(Tensor, metaclass=_BufferType):
-    """A tensor that is a buffer of the Module it is assigned to: state that is saved but not trained.
+    """A tensor marked as a buffer of the Module it is assigned to: state that is saved but not trained.
 
     persistent: whether state_dict() has it.
     """
 
     persistent: bool
 
-    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Tensor:  # type: ignore[misc]
         if data is None:
             data = empty(0)
-        buffer = Tensor._make_subclass(cls, data, data.requires_grad)
+        buffer = data.detach().requires_grad_(data.requires_grad)
         buffer.persistent = persistent
+        buffer._is_buffer = True
         return buffer
-
-    def __deepcopy__(self, memo: dict) -> Buffer:
-        if id(self) in memo:
-            return memo[id(self)]
-        copied = type(self)(self.data.clone(memory_format=preserve_format), persistent=self.persistent)
-        memo[id(self)] = copied.requires_grad_(self.requires_grad)
-        return copied
-
-    def __reduce_ex__(self, protocol: Any) -> tuple:
-        return _rebuild_buffer, (self.data, self.requires_grad, self.persistent)
 
 
 class _Uninitialized:
@@ -141,7 +132,7 @@ class UninitializedParameter(_Uninitialized, Parameter):
     def __new__(
         cls, requires_grad: bool = True, device: Any = None, dtype: Any = None
     ) -> UninitializedParameter:
-        return Tensor._make_subclass(cls, empty(0, device=device, dtype=dtype), requires_grad)
+        return _share(cls, empty(0, device=device, dtype=dtype), requires_grad)
 
     def __deepcopy__(self, memo: dict) -> UninitializedParameter:
         if id(self) in memo:
@@ -161,7 +152,7 @@ class UninitializedBuffer(_Uninitialized, Buffer):
     def __new__(
         cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
     ) -> UninitializedBuffer:
-        buffer = Tensor._make_subclass(cls, empty(0, device=device, dtype=dtype), requires_grad)
+        buffer = _share(cls, empty(0, device=device, dtype=dtype), requires_grad)
         buffer.persistent = persistent
         return buffer
 

@@ -1,6 +1,7 @@
 """Dropout: parts of a tensor set to zero at random, the rest scaled so that the mean stays.
 
-The mask is 1 where f53 < 1 − p, drawn in the memory order of the input, so PyTorch's masks for the same seed."""
+The mask is 1 where f53 < 1 − p, drawn in the memory order of the input, so PyTorch's masks for the same
+seed."""
 from __future__ import annotations
 
 import math
@@ -52,7 +53,8 @@ def _drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool) -> Te
 def _alpha_drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool) -> Tensor:
     """a (x · kept + (−λα) · dropped) + b: mean 0 and variance 1 stay so."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"alpha_dropout(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+        raise TypeError("alpha_dropout(): argument 'input' (position 1) must be Tensor, not "
+                        f"{type(x).__name__}")
     _check(p)
     if p == 0 or not train or x.numel() == 0:
         return x
@@ -65,7 +67,7 @@ def _alpha_drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool)
     return x.mul_(kept).add_(shift) if inplace else x * kept + shift
 
 
-# --------------------------------------------------------------------------------------------- nn.functional
+# ------------------------------------------------------------------------------------------ nn.functional
 @composite(at=F)
 def dropout(input, p=0.5, training=True, inplace=False):
     "Zero each element with probability `p` when training, and divide the rest by 1 − p."
@@ -74,8 +76,8 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
 
 def _channels(input: Tensor, p: float, training: bool, inplace: bool, batched: int) -> Tensor:
-    """Feature dropout of a batch (`batched` dimensions), or of one sample without the batch dimension."""
-    if input.ndim != batched - 1:
+    """Feature dropout of a batch (`batched` dimensions), or of one sample, which is anything else."""
+    if input.ndim == batched:
         return _drop(input, p, training, True, inplace)
     out = _drop(input.unsqueeze(0), p, training, True, inplace)
     return input if inplace else out.squeeze(0)
@@ -83,12 +85,13 @@ def _channels(input: Tensor, p: float, training: bool, inplace: bool, batched: i
 
 @composite(at=F)
 def dropout1d(input, p=0.5, training=True, inplace=False):
-    "Zero whole channels of (N, C, L) or (C, L) with probability `p` when training, and divide the rest by 1 − p."
+    "Zero whole channels of (N, C, L) or (C, L) with probability `p` when training; divide the rest by 1 − p."
     _check(p, ValueError)
     if input.ndim not in (2, 3):
-        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note that dropout1d "
-                           "exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, "
-                           "and an optional batch dimension (i.e. 2D or 3D inputs).")
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note "
+                           "that dropout1d exists to provide channel-wise dropout on inputs with 1 spatial "
+                           "dimension, a channel dimension, and an optional batch dimension (i.e. 2D or 3D "
+                           "inputs).")
     return _channels(input, p, training, inplace, 3)
 
 
@@ -99,17 +102,19 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     if input.ndim not in (3, 4):
         _warn_dims("dropout2d", input.ndim, 2, "3D or 4D")
     if input.ndim == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is "
-                      "desired - input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will "
-                      "change in a future release to interpret the input as one without a batch dimension, i.e. shape "
-                      "(C, H, W). To maintain the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
+        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+                      "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
+                      "dim. This behavior will change in a future release to interpret the input as one "
+                      "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
+                      "dropout behavior, please switch to using dropout1d instead.",
                       stacklevel=4)
     return _drop(input, p, training, True, inplace)
 
 
 @composite(at=F)
 def dropout3d(input, p=0.5, training=True, inplace=False):
-    "Zero whole channels of (N, C, D, H, W) or (C, D, H, W) with probability `p` when training; divide the rest by 1 − p."
+    "Zero whole channels of (N, C, D, H, W) or (C, D, H, W) with probability `p` when training, scale the "
+    "rest."
     _check(p, ValueError)
     if input.ndim not in (4, 5):
         _warn_dims("dropout3d", input.ndim, 3, "4D or 5D")
@@ -117,10 +122,11 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
 
 
 def _warn_dims(name: str, ndim: int, spatial: int, which: str) -> None:
-    warnings.warn(f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future "
-                  "release. To retain the behavior and silence this warning, please use dropout instead. Note that "
-                  f"{name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a channel "
-                  f"dimension, and an optional batch dimension (i.e. {which} inputs).", stacklevel=5)
+    warnings.warn(f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an "
+                  "error in a future release. To retain the behavior and silence this warning, please use "
+                  f"dropout instead. Note that {name} exists to provide channel-wise dropout on inputs with "
+                  f"{spatial} spatial dimensions, a channel dimension, and an optional batch dimension (i.e. "
+                  f"{which} inputs).", stacklevel=5)
 
 
 @composite(at=F)
@@ -137,7 +143,7 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     return _alpha_drop(input, p, training, True, inplace)
 
 
-# --------------------------------------------------------------------------------------------- torch
+# ------------------------------------------------------------------------------------------ torch
 def _top(name: str, drop, features: bool):
     def call(input, p, train):
         return drop(input, p, train, features, False)
@@ -164,5 +170,6 @@ def native_dropout(input, p, train):
     return input * mask * (1.0 / (1.0 - p)), mask.bool()
 
 
-FUNCTIONS = {"native_dropout": native_dropout, **_top("dropout", _drop, False), **_top("feature_dropout", _drop, True),
-             **_top("alpha_dropout", _alpha_drop, False), **_top("feature_alpha_dropout", _alpha_drop, True)}
+FUNCTIONS = {"native_dropout": native_dropout, **_top("dropout", _drop, False),
+             **_top("feature_dropout", _drop, True), **_top("alpha_dropout", _alpha_drop, False),
+             **_top("feature_alpha_dropout", _alpha_drop, True)}

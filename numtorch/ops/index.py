@@ -374,15 +374,15 @@ scatter_reduce_ = inplace(scatter_reduce, direct=True)
 @composite
 def take_along_dim(x, indices, dim=None):
     "x's entries at `indices` along `dim`, both broadcast elsewhere; along the flat tensors if dim is None."
-    if indices.dtype is not int64:
-        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
-                           f"{title(indices.dtype)}")
     if dim is None:
         return gather(x.reshape(-1), 0, indices.reshape(-1))
     if x.ndim != indices.ndim:
         raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of "
                            "dimensions, but "
                            f"got {x.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+    if indices.dtype is not int64:
+        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
+                           f"{title(indices.dtype)}")
     dim = wrap_dim(dim, x.ndim)
     common = list(broadcast(tuple(1 if d == dim else n for d, n in enumerate(x.shape)),
                             tuple(1 if d == dim else n for d, n in enumerate(indices.shape))))

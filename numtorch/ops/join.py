@@ -411,7 +411,6 @@ def meshgrid(*tensors, indexing=None):
     shape = [t.numel() for t in tensors]
     out = [t.reshape((1,) * d + (-1,) + (1,) * (n - d - 1)).expand(shape) for d, t in enumerate(tensors)]
     if swap:
-        out = [t.transpose(0, 1) for t in out]
         out[0], out[1] = out[1], out[0]
     return tuple(out)
 

@@ -18,7 +18,8 @@ class Adam(Rule):
     """
 
     _moments = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    _options = {**Rule._options, "amsgrad": False, "capturable": False, "decoupled_weight_decay": False, "fused": None}
+    _options = {**Rule._options, "amsgrad": False, "capturable": False, "decoupled_weight_decay": False,
+                "fused": None}
 
     def __init__(self, params: Any, lr: float | Tensor = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,

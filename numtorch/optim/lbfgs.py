@@ -21,7 +21,8 @@ class _Point(NamedTuple):
 
 
 def _cubic(a: _Point, b: _Point, bounds: tuple | None = None) -> Any:
-    """Where the cubic through the values and slopes of `a` and `b` is least within `bounds` (default: between them).
+    """Where the cubic through the values and slopes of `a` and `b` is least within `bounds` (default:
+    between them).
 
     Source: Nocedal & Wright, Numerical Optimization, 2nd ed., equation 3.59. Without a real minimum: the
     middle.
@@ -43,7 +44,8 @@ def _cubic(a: _Point, b: _Point, bounds: tuple | None = None) -> Any:
 
 def _strong_wolfe(at: Callable[[Any], _Point], start: _Point, t: Any, reach: Any, tolerance: float = 1e-9,
                   c1: float = 1e-4, c2: float = 0.9, most: int = 25) -> tuple[_Point, int]:
-    """Find a point with loss <= start.loss + c1 t slope and |slope| <= c2 |start.slope|; return it and the evaluations.
+    """Find a point with loss <= start.loss + c1 t slope and |slope| <= c2 |start.slope|; return it and the
+    evaluations.
 
     at: evaluates the line at t. reach: largest component of the direction, by which `tolerance` is scaled.
     Source: Nocedal & Wright, algorithms 3.5 and 3.6, with the safeguards of Schmidt's minFunc.
@@ -114,7 +116,8 @@ def _strong_wolfe(at: Callable[[Any], _Point], start: _Point, t: Any, reach: Any
 
 
 class LBFGS(Optimizer):
-    r"""Minimise by Newton steps whose inverse Hessian is built from the last `history_size` changes of the gradient.
+    r"""Minimise by Newton steps whose inverse Hessian is built from the last `history_size` changes of the
+    gradient.
 
     One parameter group only; `step` needs the closure and calls it up to `max_eval` times. line_search_fn:
     None or "strong_wolfe". Stops where the largest gradient component is at most tolerance_grad, or the loss
@@ -224,7 +227,8 @@ class LBFGS(Optimizer):
                         p.copy_(x)
                     return _Point(t, value, grad, grad.dot(d).item())
 
-                found, used = _strong_wolfe(at, _Point(0, loss, g.clone(), slope.item()), t, d.abs().max().item())
+                found, used = _strong_wolfe(at, _Point(0, loss, g.clone(), slope.item()), t,
+                                            d.abs().max().item())
                 t, loss, g = found.t, found.loss, found.grad
                 self._move(t, d)
                 done = bool(g.abs().max() <= group["tolerance_grad"])

@@ -20,7 +20,8 @@ from .. import Tensor
 from .optimizer import Optimizer
 
 __all__ = ["LRScheduler", "LambdaLR", "MultiplicativeLR", "StepLR", "MultiStepLR", "ConstantLR", "LinearLR",
-           "ExponentialLR", "SequentialLR", "CosineAnnealingLR", "ChainedScheduler", "ReduceLROnPlateau", "CyclicLR",
+           "ExponentialLR", "SequentialLR", "CosineAnnealingLR", "ChainedScheduler", "ReduceLROnPlateau",
+           "CyclicLR",
            "CosineAnnealingWarmRestarts", "OneCycleLR", "PolynomialLR"]
 
 EPOCH_DEPRECATION_WARNING = (
@@ -76,7 +77,8 @@ def _note_steps(optimizer: Optimizer) -> None:
 
 
 class LRScheduler:
-    """Set the learning rate of an optimizer's groups. A subclass gives `get_lr`, a list of rates for `last_epoch`.
+    """Set the learning rate of an optimizer's groups. A subclass gives `get_lr`, a list of rates for
+    `last_epoch`.
 
     last_epoch: -1 starts anew, from each group's "lr", which is kept as "initial_lr"; a number resumes after
     it.
@@ -138,7 +140,9 @@ class LRScheduler:
                 warnings.warn("Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch "
                               "1.1.0 and later, you should call them in the opposite order: "
                               "`optimizer.step()` before `lr_scheduler.step()`.  Failure to do this will "
-                              f"result in PyTorch skipping the first value of the learning rate schedule. {_SEE}", UserWarning, stacklevel=2)
+                              "result in PyTorch skipping the first value of the learning rate schedule. "
+                              f"{_SEE}",
+                              UserWarning, stacklevel=2)
         self._step_count += 1
         if epoch is not None:
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
@@ -247,7 +251,8 @@ class MultiplicativeLR(_ByFunction):
 class StepLR(_Closed):
     """lr = initial_lr × gamma^floor(epoch / step_size)"""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
+                 last_epoch: int = -1) -> None:
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -336,7 +341,8 @@ class ExponentialLR(_Closed):
 class PolynomialLR(_Closed):
     """lr = initial_lr × (1 - min(epoch, total_iters) / total_iters)^power"""
 
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0,
+                 last_epoch: int = -1) -> None:
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
@@ -366,13 +372,14 @@ class CosineAnnealingLR(_Closed):
             return lr
         if self._step_count == 1 and epoch > 0:
             return low + (base - low) * (1 + math.cos(epoch * math.pi / half)) / 2
-        if (epoch - 1 - half) % (2 * half) == 0:  # the epoch before was at the bottom, where the ratio below is 0/0
+        if (epoch - 1 - half) % (2 * half) == 0:  # the rate before was the lowest: the ratio below is 0/0
             return lr + (base - low) * (1 - math.cos(math.pi / half)) / 2
         now, before = 1 + math.cos(math.pi * epoch / half), 1 + math.cos(math.pi * (epoch - 1) / half)
         return now / before * (lr - low) + low
 
     def _at(self, base: Any) -> Any:
-        return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+        turn = math.pi * self.last_epoch / self.T_max
+        return self.eta_min + (base - self.eta_min) * (1 + math.cos(turn)) / 2
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -497,13 +504,15 @@ class CyclicLR(LRScheduler):
         if self.cycle_momentum:
             for group, low, high in zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums):
                 _set_momentum(group, high - (high - low) * height * scale, self.use_beta1)
-        return [low + (high - low) * height * scale for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+        return [low + (high - low) * height * scale for low, high in zip(self.base_lrs, self.max_lrs,
+                                                                         strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; a `scale_fn` that is an object is saved as its `__dict__`, a function as None."""
         state = super().state_dict()
         f = state.pop("_scale_fn_custom")
-        state["_scale_fn_custom"] = None if f is None or isinstance(f, types.FunctionType) else f.__dict__.copy()
+        state["_scale_fn_custom"] = None if f is None or isinstance(f,
+                                                                    types.FunctionType) else f.__dict__.copy()
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -516,14 +525,16 @@ class CyclicLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """lr rises from max_lr / div_factor to max_lr in pct_start of all steps, then falls to 1 / final_div_factor of the start
+    """lr rises from max_lr / div_factor to max_lr in pct_start of all steps, then falls to 1 /
+    final_div_factor of the start
 
     One step a batch. total_steps, or epochs × steps_per_epoch. anneal_strategy "cos" or "linear".
     three_phase: fall to the start first, then to the end. cycle_momentum moves the momentum the other way.
     Source: Smith & Topin 2017 (arXiv:1708.07120).
     """
 
-    def __init__(self, optimizer: Optimizer, max_lr: Any, total_steps: int | None = None, epochs: int | None = None,
+    def __init__(self, optimizer: Optimizer, max_lr: Any, total_steps: int | None = None,
+                 epochs: int | None = None,
                  steps_per_epoch: int | None = None, pct_start: float = 0.3, anneal_strategy: str = "cos",
                  cycle_momentum: bool = True, base_momentum: Any = 0.85, max_momentum: Any = 0.95,
                  div_factor: float = 25.0, final_div_factor: float = 1e4, three_phase: bool = False,
@@ -553,7 +564,8 @@ class OneCycleLR(LRScheduler):
         first = float(pct_start * total_steps) - 1
         self._schedule_phases = [phase(first, (start, "max_lr"), (top, low))]
         if three_phase:
-            self._schedule_phases += [phase(float(2 * pct_start * total_steps) - 2, ("max_lr", start), (low, top)),
+            self._schedule_phases += [phase(float(2 * pct_start * total_steps) - 2, ("max_lr", start), (low,
+                                                                                                        top)),
                                       phase(total_steps - 1, (start, end), (top, top))]
         else:
             self._schedule_phases.append(phase(total_steps - 1, ("max_lr", end), (low, top)))
@@ -566,7 +578,8 @@ class OneCycleLR(LRScheduler):
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             high = _per_group("max_momentum", optimizer, max_momentum)
-            self.use_beta1 = _momentum_in(optimizer, high, _per_group("base_momentum", optimizer, base_momentum),
+            self.use_beta1 = _momentum_in(optimizer, high, _per_group("base_momentum", optimizer,
+                                                                      base_momentum),
                                           last_epoch == -1)
         super().__init__(optimizer, last_epoch)
 
@@ -642,8 +655,10 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _is_better(self, value: float, best: float) -> bool:
         if self.mode == "min":
-            return value < (best * (1.0 - self.threshold) if self.threshold_mode == "rel" else best - self.threshold)
-        return value > (best * (self.threshold + 1.0) if self.threshold_mode == "rel" else best + self.threshold)
+            return value < (best * (1.0 - self.threshold)
+                            if self.threshold_mode == "rel" else best - self.threshold)
+        return value > (best * (self.threshold + 1.0)
+                        if self.threshold_mode == "rel" else best + self.threshold)
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take the metric of an epoch into account."""
@@ -712,7 +727,8 @@ class _Several(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of this schedule and of its parts."""
-        state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")}
+        state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer",
+                                                                                      "_schedulers")}
         state["_schedulers"] = [part.state_dict() for part in self._schedulers]
         return state
 

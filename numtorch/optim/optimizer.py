@@ -127,7 +127,8 @@ class Optimizer:
             self.add_param_group(group)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update the parameters once. closure: clears the gradients, computes the loss, backpropagates, returns it."""
+        """Update the parameters once. closure: clears the gradients, computes the loss, backpropagates,
+        returns it."""
         raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -173,7 +174,8 @@ class Optimizer:
         differentiable = self.defaults.get("differentiable", None)
         for p in param_group["params"]:
             if not isinstance(p, Tensor):
-                raise TypeError("optimizer can only optimize Tensors, but one of the params is " + _typename(p))
+                raise TypeError("optimizer can only optimize Tensors, but one of the params is "
+                                + _typename(p))
             if not differentiable and not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
 
@@ -187,7 +189,8 @@ class Optimizer:
         ids = {id(p) for p in params}
         if len(ids) != len(params):
             warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this "
-                          "will cause an error; see github.com/pytorch/pytorch/issues/40967 for more information", stacklevel=3)
+                          "will cause an error; see github.com/pytorch/pytorch/issues/40967 for more "
+                          "information", stacklevel=3)
         for group in self.param_groups:
             if ("param_names" in group) != ("param_names" in param_group):
                 mine = "with names" if "param_names" in param_group else "without names"
@@ -272,7 +275,8 @@ class Optimizer:
     # ---- hooks
 
     def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Call `hook(optimizer, args, kwargs)` before each step; it may return (args, kwargs) to use instead."""
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return (args, kwargs) to use
+        instead."""
         return _register(self._optimizer_step_pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
@@ -288,7 +292,8 @@ class Optimizer:
         return _register(self._optimizer_state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` before loading; what it returns, unless None, is loaded instead."""
+        """Call `hook(optimizer, state_dict)` before loading; what it returns, unless None, is loaded
+        instead."""
         return _register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -404,7 +409,8 @@ class Rule(Optimizer):
 
 
 def tick(p: Tensor, state: dict, group: dict, ticks: dict) -> Any:
-    """Count one more step of `p` in state["step"] and return the count: a number, or with `capturable` the tensor.
+    """Count one more step of `p` in state["step"] and return the count: a number, or with `capturable` the
+    tensor.
 
     Parameters that have made the same number of steps share one float32 tensor (PyTorch keeps one each): the
     count then costs one addition per call of `Optimizer.step`, not one per parameter. That tensor is
@@ -420,7 +426,8 @@ def tick(p: Tensor, state: dict, group: dict, ticks: dict) -> Any:
             return step
         ticks[id(step)] = step
         return step.add_(1)
-    key = p.device if step is None else id(step)  # the tuple below keeps `step` alive, so its id is not used again
+    # The tuple below keeps `step` alive, so that its id is not used again within the call.
+    key = p.device if step is None else id(step)
     found = ticks.get(key)
     if found is None:
         if step is None:

@@ -31,7 +31,8 @@ class RAdam(Rule):
         check_positive("weight_decay", weight_decay)
         super().__init__(params, dict(
             lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize, foreach=foreach,
-            capturable=capturable, decoupled_weight_decay=decoupled_weight_decay, differentiable=differentiable))
+            capturable=capturable, decoupled_weight_decay=decoupled_weight_decay,
+            differentiable=differentiable))
 
     def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
         if "exp_avg" not in state:

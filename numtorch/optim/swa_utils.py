@@ -13,7 +13,8 @@ from ..nn import Module
 from .lr_scheduler import LRScheduler, _per_group
 from .optimizer import Optimizer
 
-__all__ = ["AveragedModel", "update_bn", "SWALR", "get_ema_multi_avg_fn", "get_swa_multi_avg_fn", "get_ema_avg_fn",
+__all__ = ["AveragedModel", "update_bn", "SWALR", "get_ema_multi_avg_fn", "get_swa_multi_avg_fn",
+           "get_ema_avg_fn",
            "get_swa_avg_fn"]
 
 
@@ -59,7 +60,8 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable:
 
 
 def get_swa_multi_avg_fn() -> Callable:
-    """Return f(averages, news, n), which moves each average towards its new value by 1 / (n + 1), in place."""
+    """Return f(averages, news, n), which moves each average towards its new value by 1 / (n + 1), in
+    place."""
 
     @no_grad()
     def average(mean: list[Tensor], new: list[Tensor], n: Any) -> None:
@@ -154,7 +156,8 @@ class SWALR(LRScheduler):
     anneal_strategy: "cos" or "linear".
     """
 
-    def __init__(self, optimizer: Optimizer, swa_lr: Any, anneal_epochs: int = 10, anneal_strategy: str = "cos",
+    def __init__(self, optimizer: Optimizer, swa_lr: Any, anneal_epochs: int = 10,
+                 anneal_strategy: str = "cos",
                  last_epoch: int = -1) -> None:
         for group, rate in zip(optimizer.param_groups, _per_group("swa_lr", optimizer, swa_lr)):
             group["swa_lr"] = rate

@@ -12,7 +12,8 @@ __all__ = ["make_grid", "save_image"]
 
 @no_grad()
 def make_grid(tensor: Any, nrow: int = 8, padding: int = 2, normalize: bool = False,
-              value_range: tuple[int, int] | None = None, scale_each: bool = False, pad_value: float = 0.0) -> Tensor:
+              value_range: tuple[float, float] | None = None, scale_each: bool = False,
+              pad_value: float = 0.0) -> Tensor:
     """Lay images out in rows of `nrow`, `padding` pixels apart, as one image (3, H, W).
 
     tensor: (N, C, H, W), or a list of (C, H, W); one channel becomes three. normalize: values are moved to 0

@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 nt = pytest.importorskip("numtorch")
-from numtorch.utils import data as mine  # noqa: E402
 from torch.utils import data as theirs  # noqa: E402
+
+from numtorch.utils import data as mine  # noqa: E402
 
 LIBS = [(nt, mine), (torch, theirs)]
 
@@ -41,10 +42,12 @@ def both(f, *args):
             try:
                 result = plain(f(lib, data, *args))
             except Exception as e:
-                result = type(e).__name__, str(e).replace("numtorch", "torch").split("\nOriginal")[0].split("; pid")[0]
+                result = type(e).__name__, str(e).replace("numtorch",
+                                                          "torch").split("\nOriginal")[0].split("; pid")[0]
             else:
                 result = result, lib.rand(2).tolist()  # the generator is left in the same state
-        words = [(w.category.__name__, re.sub("0x[0-9a-f]+", "", str(w.message))) for w in caught if "fork" not in str(w.message)]
+        words = [(w.category.__name__, re.sub("0x[0-9a-f]+", "", str(w.message))) for w in caught
+                 if "fork" not in str(w.message)]
         out.append((result, words))
     assert out[0] == out[1]
     return out[0]
@@ -59,16 +62,19 @@ ORDERS = {
     "shuffle": lambda lib, d, ds: dict(batch_size=3, shuffle=True),
     "drop": lambda lib, d, ds: dict(batch_size=3, shuffle=True, drop_last=True),
     "single": lambda lib, d, ds: dict(batch_size=None, shuffle=True),
-    "generator": lambda lib, d, ds: dict(batch_size=4, shuffle=True, generator=lib.Generator().manual_seed(9)),
+    "generator": lambda lib, d,
+    ds: dict(batch_size=4, shuffle=True, generator=lib.Generator().manual_seed(9)),
     "replace": lambda lib, d, ds: dict(batch_size=5, sampler=d.RandomSampler(ds, True, 45)),
     "more": lambda lib, d, ds: dict(batch_size=5, sampler=d.RandomSampler(ds, num_samples=25)),
     "fewer": lambda lib, d, ds: dict(sampler=d.RandomSampler(ds, num_samples=4)),
     "subset": lambda lib, d, ds: dict(batch_size=2, sampler=d.SubsetRandomSampler([5, 3, 1, 8, 9])),
     "weights": lambda lib, d, ds: dict(batch_size=2, sampler=d.WeightedRandomSampler([1, 2, 3.0, 0, 4], 9)),
-    "weights once": lambda lib, d, ds: dict(batch_size=2, sampler=d.WeightedRandomSampler([1, 2, 3.0, 0, 4], 3, False)),
+    "weights once": lambda lib, d,
+    ds: dict(batch_size=2, sampler=d.WeightedRandomSampler([1, 2, 3.0, 0, 4], 3, False)),
     "batches": lambda lib, d, ds: dict(batch_sampler=d.BatchSampler(d.RandomSampler(ds), 4, True)),
     "ranks": lambda lib, d, ds: dict(batch_size=2, sampler=d.DistributedSampler(ds, 3, 1, seed=2)),
-    "ranks cut": lambda lib, d, ds: dict(batch_size=2, sampler=d.DistributedSampler(ds, 3, 2, False, drop_last=True)),
+    "ranks cut": lambda lib, d,
+    ds: dict(batch_size=2, sampler=d.DistributedSampler(ds, 3, 2, False, drop_last=True)),
 }
 
 
@@ -116,8 +122,10 @@ def stream(d):
     return Stream
 
 
-@pytest.mark.parametrize("options", [dict(batch_size=3), dict(batch_size=3, drop_last=True), dict(batch_size=None),
-                                     dict(batch_size=2, num_workers=2), dict(batch_size=3, num_workers=2, drop_last=True),
+@pytest.mark.parametrize("options", [dict(batch_size=3), dict(batch_size=3, drop_last=True),
+                                     dict(batch_size=None),
+                                     dict(batch_size=2, num_workers=2), dict(batch_size=3, num_workers=2,
+                                                                             drop_last=True),
                                      dict(batch_size=2, num_workers=2, persistent_workers=True)])
 def test_stream(options):
     both(lambda lib, d: epochs(d.DataLoader(stream(d)(11), **options)))
@@ -217,13 +225,16 @@ def mistakes():
     x = [1, 2, 3]
     return [
         lambda lib, d: d.DataLoader(x, num_workers=-1), lambda lib, d: d.DataLoader(x, timeout=-1),
-        lambda lib, d: d.DataLoader(x, prefetch_factor=2), lambda lib, d: d.DataLoader(x, persistent_workers=True),
+        lambda lib, d: d.DataLoader(x, prefetch_factor=2), lambda lib, d: d.DataLoader(x,
+                                                                                       persistent_workers=True),
         lambda lib, d: d.DataLoader(x, num_workers=1, prefetch_factor=-1),
         lambda lib, d: iter(d.DataLoader(x, num_workers=1, prefetch_factor=0)),
-        lambda lib, d: d.DataLoader(x, shuffle=True, sampler=x), lambda lib, d: d.DataLoader(x, 2, batch_sampler=[x]),
+        lambda lib, d: d.DataLoader(x, shuffle=True, sampler=x), lambda lib, d: d.DataLoader(x, 2,
+                                                                                             batch_sampler=[x]),
         lambda lib, d: d.DataLoader(x, None, drop_last=True), lambda lib, d: d.DataLoader(x, 0),
         lambda lib, d: d.DataLoader(x, 2.5), lambda lib, d: d.DataLoader([], shuffle=True),
-        lambda lib, d: d.DataLoader(stream(d)(3), shuffle=True), lambda lib, d: d.DataLoader(stream(d)(3), sampler=x),
+        lambda lib, d: d.DataLoader(stream(d)(3), shuffle=True), lambda lib, d: d.DataLoader(stream(d)(3),
+                                                                                             sampler=x),
         lambda lib, d: d.DataLoader(stream(d)(3), batch_sampler=[x]),
         lambda lib, d: d.DataLoader(x, multiprocessing_context="fork"),
         lambda lib, d: d.DataLoader(x, num_workers=1, multiprocessing_context="x"),

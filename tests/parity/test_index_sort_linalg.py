@@ -239,7 +239,7 @@ WRITES = """
 x[0] = 5 ; x[1, 2] = 7 ; x[:, 1] = v[:4] ; x[::2, 1:3] = 0 ; x[..., 0] = T.tensor(3.0) ; x[i] = m[:2] ; x[i, i] = 9
 x[x > 3] = 0 ; x[x > 3] = T.tensor(2.0) ; x[x[:, 0] > 3] = m[:1] ; x[x > 15] = T.arange(4.0) ; x[[0, 0, 0]] = m[:3]
 z[:, i, i] = 1 ; z[i, :, i] = T.ones(2, 4) ; z[0, i] = m[:2] ; x[True] = 4 ; x[False] = 4 ; x[:, [0, 2]] = T.zeros(1, 1, 4, 2)
-x[0] = T.ones(1, 5).double() ; x[i] += 1 ; x[1] *= 2 ; x[x > 3] += 1 ; x[None, 0] = 2 ; bf[0] = 1.5 ; bf[[0, 1]] = bf[2:] ; h[h > 0] = 0
+x[0] = T.ones(1, 5).double() ; x[i] += 1 ; x[1] *= 2 ; x[x > 3] += 1 ; x[None, 0] = 2 ; bf[0] = 1.5 ; bf[[0, 1]] = bf[2:].clone() ; h[h > 0] = 0
 x[0] = x[1] ; x[1:] = x[:-1].clone() ; x.t()[0] = 5 ; x.t()[i] = 8 ; x[1:3][:, i] = 3 ; k[k > 3] = 0 ; k[0] = 2.7 ; cx[0, 0] = 1j
 """
 
@@ -256,7 +256,7 @@ def test_same_write(code):
 GRADS = """
 m[1:, ::2] | m[[0, 0, 2]] | m[m > 0] | m[[0, 1], [0, 0]] | b[:, [0, 1, 0]] | b[[0, 1], :, [1, 1]] | m[1, 2] | m[None, 1]
 m.index_select(0, i) | m.index_select(1, T.tensor([1, 1, 0])) | m.gather(1, g) | m.gather(0, g[:2, :3]) | m.take(g)
-m.scatter(1, g, n.t()) | m.scatter(1, g, 2.0) | m.scatter_add(0, g, n.t()) | m.scatter_add(1, g[:2, :3], n.t())
+m.scatter(1, g, n.t()) | m.scatter(1, g, 2.0) | m.scatter_add(0, g, n.t()) | m.scatter_add(1, g[:2, :3], n.t()[:2, :3])
 m.scatter_reduce(1, g, n.t(), "sum", include_self=False) | m.scatter_reduce(1, g, n.t(), "mean")
 m.scatter_reduce(1, g, n.t(), "amax") | m.scatter_reduce(1, g, n.t(), "amin", include_self=False)
 m.scatter_reduce(1, g, n.t(), "prod") | m.scatter_reduce(1, g, n.t(), "mean", include_self=False)
@@ -293,7 +293,7 @@ def gradients(T, code):
     total = sum((g * g.detach().cos() if g.dtype is T.float64 else (g * g.conj()).real).sum()
                 for g in first if g is not None)
     second = [None] * len(inputs)
-    if total.requires_grad:
+    if total.requires_grad and "cdist" not in code:  # PyTorch has no second derivative of cdist
         second = T.autograd.grad(total, inputs, allow_unused=True)
     return [g for g in first], second
 

@@ -152,7 +152,7 @@ def test_lbfgs(options):
         opt = lib.optim.LBFGS([x], **{"lr": 1e-3 if not options else 1, **options})
         losses = []
 
-        def closure():
+        def closure(opt=opt, x=x, losses=losses):
             opt.zero_grad()
             loss = ((1 - x[:-1]) ** 2 + 5 * (x[1:] - x[:-1] ** 2) ** 2).sum()
             loss.backward()
@@ -183,7 +183,8 @@ def schedules(lib):
         "linear": lambda o, **k: s.LinearLR(o, 0.1, 0.9, 7, **k),
         "poly": lambda o, **k: s.PolynomialLR(o, 7, 2.0, **k),
         "cyclic": lambda o, **k: s.CyclicLR(o, 0.01, 0.1, 4, 3, mode="triangular2", **k),
-        "cyclic exp": lambda o, **k: s.CyclicLR(o, [0.01, 0.02], [0.1, 0.2], 4, mode="exp_range", gamma=0.9, **k),
+        "cyclic exp": lambda o,
+        **k: s.CyclicLR(o, [0.01, 0.02], [0.1, 0.2], 4, mode="exp_range", gamma=0.9, **k),
         "cyclic own": lambda o, **k: s.CyclicLR(o, 0.01, 0.1, 4, scale_fn=lambda x: 0.8 ** x,
                                                 scale_mode="iterations", cycle_momentum=False, **k),
         "one": lambda o, **k: s.OneCycleLR(o, 0.1, total_steps=30, **k),
@@ -192,7 +193,8 @@ def schedules(lib):
         "restarts": lambda o, **k: s.CosineAnnealingWarmRestarts(o, 3, 2, 0.001, **k),
         "seq": lambda o: s.SequentialLR(o, [s.ConstantLR(o, 0.1, 2), s.ExponentialLR(o, 0.9),
                                             s.CosineAnnealingLR(o, 5)], [3, 8]),
-        "nested": lambda o: s.SequentialLR(o, [s.SequentialLR(o, [s.LinearLR(o, 0.1, 1, 2), s.StepLR(o, 2)], [2]),
+        "nested": lambda o: s.SequentialLR(o, [s.SequentialLR(o, [s.LinearLR(o, 0.1, 1, 2),
+                                                                   s.StepLR(o, 2)], [2]),
                                                s.ExponentialLR(o, 0.9)], [7]),
         "chain": lambda o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 4), s.ExponentialLR(o, 0.9),
                                                s.CosineAnnealingLR(o, 6)]),

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from ... import Tensor
+from ... import Tensor, typename
 from ..parameter import Parameter
 from .module import Module, _addindent
-from .utils import typename
 
 __all__ = ["Container", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"]
 

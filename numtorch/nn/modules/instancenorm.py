@@ -57,8 +57,8 @@ class _InstanceNorm(_NormBase):
                 names = " and ".join(f'"{prefix + k}"' for k in found)
                 error_msgs.append(
                     f"Unexpected running stats buffer(s) {names} for {name} with "
-                    "track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, this may be "
-                    f"expected because {name} does not track running stats by default since 0.4.0. Please "
+                    "track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, this may "
+                    f"be expected because {name} does not track running stats by default since 0.4.0. Please "
                     "remove these keys from state_dict. If the running stats are actually needed, instead "
                     f"set track_running_stats=True in {name} to enable them. See the documentation of {name} "
                     "for details."

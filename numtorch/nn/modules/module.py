@@ -8,11 +8,11 @@ from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ... import Tensor, empty_like, no_grad
+from ... import Tensor, empty_like, no_grad, typename
 from ...utils.hooks import RemovableHandle
 from ..parameter import Buffer, Parameter, is_lazy
 from ._hooks import BackwardHook, warn_of_missing_gradients
-from .utils import _parse_to, typename
+from .utils import _parse_to
 
 __all__ = [
     "register_module_forward_pre_hook",

@@ -36,8 +36,8 @@ class LocalResponseNorm(Module):
 class CrossMapLRN2d(Module):
     """LocalResponseNorm of x of shape (N, C, H, W) as Lua Torch computed it.
 
-    With h = (size - 1) // 2, the sum of channel c is over c - h … c + h, and from c = h + 1 on over channel 0 too:
-    its running sum never lets go of that one.
+    With h = (size - 1) // 2, the sum of channel c is over c - h … c + h, and from c = h + 1 on over
+    channel 0 too: the running sum never lets go of that one.
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:

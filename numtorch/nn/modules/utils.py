@@ -42,16 +42,6 @@ def _list_with_default(out_size: Any, defaults: Any) -> Any:
     return [d if v is None else v for v, d in zip(out_size, defaults[-len(out_size) :])]
 
 
-def typename(value: Any) -> str:
-    """Return the name of a value's type as error messages give it, "torch.FloatTensor" for a tensor."""
-    if isinstance(value, Tensor):
-        return value.type()
-    kind = value if isinstance(value, type) else type(value)
-    module = getattr(value, "__module__", None) or getattr(kind, "__module__", "")
-    name = getattr(value, "__qualname__", None) or getattr(kind, "__qualname__", kind.__name__)
-    return name if module in ("", "builtins", "__builtin__", None) else f"{module}.{name}"
-
-
 def _parse_to(*args: Any, **kwargs: Any) -> tuple:
     """Read the arguments of `to`: (device, dtype, non_blocking), (dtype, non_blocking) or (tensor, ...)."""
     names: tuple[str, ...] = ("device", "dtype", "non_blocking", "copy")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ... import Tensor, cat
-from ..modules.utils import typename
+from ... import Tensor, cat, typename
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 

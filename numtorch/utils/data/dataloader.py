@@ -64,8 +64,10 @@ class DataLoader(Generic[T_co]):
                  sampler: Any = None, batch_sampler: Any = None, num_workers: int = 0,
                  collate_fn: Callable | None = None, pin_memory: bool = False, drop_last: bool = False,
                  timeout: float = 0, worker_init_fn: Callable[[int], Any] | None = None,
-                 multiprocessing_context: Any = None, generator: Any = None, *, prefetch_factor: int | None = None,
-                 persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True) -> None:
+                 multiprocessing_context: Any = None, generator: Any = None, *,
+                 prefetch_factor: int | None = None,
+                 persistent_workers: bool = False, pin_memory_device: str = "",
+                 in_order: bool = True) -> None:
         if num_workers < 0:
             raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable "
                              "multiprocessing.")
@@ -194,7 +196,8 @@ class DataLoader(Generic[T_co]):
                 f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested "
                 f"max number of worker in current system is {cores}, which is smaller than what this "
                 "DataLoader is going to create. Please be aware that excessive worker creation might get "
-                "DataLoader running slow or even freeze, lower the worker number to avoid potential slowness/freeze if necessary.", stacklevel=2)
+                "DataLoader running slow or even freeze, lower the worker number to avoid potential "
+                "slowness/freeze if necessary.", stacklevel=2)
 
 
 def _pin(x: Any) -> Any:
@@ -279,7 +282,8 @@ class _Serial(_Batches):
 
 def _fetching(loader: DataLoader) -> tuple:
     "The arguments of Fetcher."
-    return (loader.dataset, loader._dataset_kind == _DatasetKind.Iterable, loader._auto_collation, loader.collate_fn,
+    return (loader.dataset, loader._dataset_kind == _DatasetKind.Iterable, loader._auto_collation,
+            loader.collate_fn,
             loader.drop_last)
 
 
@@ -438,7 +442,8 @@ class _Parallel(_Batches):
                 raise StopIteration
             if number not in self.found:
                 owner = self.owner.get(number)
-                if number >= 0 and (owner is None or not owner.active):  # asked of a worker whose stream ended
+                if number >= 0 and (owner is None
+                                    or not owner.active):  # asked of a worker whose stream ended
                     self.owner.pop(number, None)
                     self.wanted += 1
                 else:

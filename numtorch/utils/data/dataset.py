@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from ... import Tensor, randperm, tensor
 
-__all__ = ["Dataset", "IterableDataset", "TensorDataset", "StackDataset", "ConcatDataset", "ChainDataset", "Subset",
+__all__ = ["Dataset", "IterableDataset", "TensorDataset", "StackDataset", "ConcatDataset", "ChainDataset",
+           "Subset",
            "random_split"]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -32,7 +33,8 @@ class Dataset(Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co], Iterable[T_co]):
-    """A stream of samples. A subclass gives `__iter__`; `get_worker_info()` tells it which part a worker should read."""
+    """A stream of samples. A subclass gives `__iter__`; `get_worker_info()` tells it which part a worker
+    should read."""
 
     def __add__(self, other: Dataset) -> ChainDataset:  # type: ignore[override]
         return ChainDataset([self, other])
@@ -64,7 +66,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
 
 class StackDataset(Dataset):
-    """Sample i is the tuple, or with keywords the dict, of the samples i of several data sets of one length."""
+    """Sample i is the tuple, or with keywords the dict, of the samples i of several data sets of one
+    length."""
 
     datasets: tuple | dict
 
@@ -136,7 +139,8 @@ class ConcatDataset(Dataset[T_co]):
 
     @property
     def cummulative_sizes(self) -> list[int]:
-        warnings.warn("cummulative_sizes attribute is renamed to cumulative_sizes", DeprecationWarning, stacklevel=2)
+        warnings.warn("cummulative_sizes attribute is renamed to cumulative_sizes", DeprecationWarning,
+                      stacklevel=2)
         return self.cumulative_sizes
 
 
@@ -193,7 +197,8 @@ class Subset(Dataset[T_co]):
     def _collated(self, indices: list) -> Any:
         inner = getattr(self.dataset, "_collated", None)
         kind = type(self)
-        if inner is None or (kind.__getitem__, kind.__getitems__) != (Subset.__getitem__, Subset.__getitems__):
+        if inner is None or (kind.__getitem__, kind.__getitems__) != (Subset.__getitem__,
+                                                                      Subset.__getitems__):
             return None
         return inner([self.indices[i] for i in indices])
 
@@ -201,7 +206,8 @@ class Subset(Dataset[T_co]):
         return len(self.indices)
 
 
-def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator: Any = None) -> list[Subset[T]]:
+def random_split(dataset: Dataset[T], lengths: Sequence[int | float],
+                 generator: Any = None) -> list[Subset[T]]:
     """Split `dataset` at random into parts of `lengths`, or of fractions of its length that sum to 1.
 
     Fractions are rounded down; what is left goes to the parts in turn, one each. generator None: the default

@@ -19,7 +19,8 @@ class DistributedSampler(Sampler[int]):
     rank default to those of the process group.
     """
 
-    def __init__(self, dataset: Any, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True,
+    def __init__(self, dataset: Any, num_replicas: int | None = None, rank: int | None = None,
+                 shuffle: bool = True,
                  seed: int = 0, drop_last: bool = False) -> None:
         if num_replicas is None or rank is None:
             try:
@@ -35,7 +36,8 @@ class DistributedSampler(Sampler[int]):
         self.dataset, self.num_replicas, self.rank, self.epoch = dataset, num_replicas, rank, 0
         self.drop_last, self.shuffle, self.seed = drop_last, shuffle, seed
         n = len(dataset)
-        self.num_samples = math.ceil((n - num_replicas if drop_last and n % num_replicas else n) / num_replicas)
+        self.num_samples = math.ceil((n - num_replicas if drop_last
+                                      and n % num_replicas else n) / num_replicas)
         self.total_size = self.num_samples * num_replicas
 
     def __iter__(self) -> Iterator[int]:

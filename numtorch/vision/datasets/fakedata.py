@@ -17,7 +17,8 @@ class FakeData(VisionDataset):
     image_size: (C, H, W). random_offset: added to i to seed the generator.
     """
 
-    def __init__(self, size: int = 1000, image_size: tuple[int, int, int] = (3, 224, 224), num_classes: int = 10,
+    def __init__(self, size: int = 1000, image_size: tuple[int, int, int] = (3, 224, 224),
+                 num_classes: int = 10,
                  transform: Callable | None = None, target_transform: Callable | None = None,
                  random_offset: int = 0) -> None:
         super().__init__(transform=transform, target_transform=target_transform)

@@ -62,7 +62,8 @@ def make_dataset(directory: Any, class_to_idx: dict[str, int] | None = None, ext
     if empty and not allow_empty:
         text = f"Found no valid file for the classes {', '.join(sorted(empty))}. "
         if extensions is not None:
-            text += "Supported extensions are: " + (extensions if isinstance(extensions, str) else ", ".join(extensions))
+            text += "Supported extensions are: " + (extensions if isinstance(extensions,
+                                                                             str) else ", ".join(extensions))
         raise FileNotFoundError(text)
     return samples
 
@@ -119,8 +120,10 @@ class ImageFolder(DatasetFolder):
     """Images below root/CLASS/…, as RGB Pillow images."""
 
     def __init__(self, root: Any, transform: Callable | None = None, target_transform: Callable | None = None,
-                 loader: Callable[[str], Any] = default_loader, is_valid_file: Callable[[str], bool] | None = None,
+                 loader: Callable[[str], Any] = default_loader, is_valid_file: Callable[[str],
+                                                                                        bool] | None = None,
                  allow_empty: bool = False) -> None:
         super().__init__(root, loader, IMG_EXTENSIONS if is_valid_file is None else None, transform=transform,
-                         target_transform=target_transform, is_valid_file=is_valid_file, allow_empty=allow_empty)
+                         target_transform=target_transform, is_valid_file=is_valid_file,
+                         allow_empty=allow_empty)
         self.imgs = self.samples

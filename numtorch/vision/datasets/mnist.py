@@ -149,7 +149,8 @@ class MNIST(ArrayDataset):
 
 
 class FashionMNIST(MNIST):
-    """60,000 training and 10,000 test images of clothes, 28 × 28, uint8. Source: Xiao et al. 2017 (arXiv:1708.07747)."""
+    """60,000 training and 10,000 test images of clothes, 28 × 28, uint8. Source: Xiao et al. 2017
+    (arXiv:1708.07747)."""
 
     mirrors = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
     resources = [("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -161,7 +162,8 @@ class FashionMNIST(MNIST):
 
 
 class KMNIST(MNIST):
-    """60,000 training and 10,000 test images of cursive kana, 28 × 28, uint8. Source: Clanuwat et al. 2018."""
+    """60,000 training and 10,000 test images of cursive kana, 28 × 28, uint8. Source: Clanuwat et al.
+    2018."""
 
     mirrors = ["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"]
     resources = [("train-images-idx3-ubyte.gz", "bdb82020997e1d708af4cf47b453dcf7"),

@@ -30,7 +30,8 @@ def check_integrity(path: str, md5: str | None = None) -> bool:
     return os.path.isfile(path) and (md5 is None or check_md5(path, md5))
 
 
-def download_url(url: str, root: Any, filename: str | None = None, md5: str | None = None, timeout: float = 60) -> str:
+def download_url(url: str, root: Any, filename: str | None = None, md5: str | None = None,
+                 timeout: float = 60) -> str:
     """Fetch `url` to root/filename and return the path; an undamaged file that is there already is kept.
 
     The file appears complete or not at all. Progress goes to stderr where that is a terminal.
@@ -92,4 +93,5 @@ def extract_archive(path: str, to: str | None = None, max_bytes: int = 1 << 35) 
 def download_and_extract_archive(url: str, download_root: Any, extract_root: str | None = None,
                                  filename: str | None = None, md5: str | None = None) -> None:
     """Fetch an archive and unpack it."""
-    extract_archive(download_url(url, download_root, filename, md5), extract_root or os.path.expanduser(download_root))
+    extract_archive(download_url(url, download_root, filename, md5), extract_root
+                    or os.path.expanduser(download_root))

@@ -30,7 +30,8 @@ class StandardTransform:
 
     def __repr__(self) -> str:
         lines = [type(self).__name__]
-        for head, transform in (("Transform: ", self.transform), ("Target transform: ", self.target_transform)):
+        for head, transform in (("Transform: ", self.transform), ("Target transform: ",
+                                                                  self.target_transform)):
             if transform is not None:
                 first, *rest = repr(transform).splitlines()
                 lines += [head + first, *(" " * len(head) + line for line in rest)]
@@ -45,7 +46,8 @@ class VisionDataset(Dataset):
 
     _repr_indent = 4
 
-    def __init__(self, root: Any = None, transforms: Callable | None = None, transform: Callable | None = None,
+    def __init__(self, root: Any = None, transforms: Callable | None = None,
+                 transform: Callable | None = None,
                  target_transform: Callable | None = None) -> None:
         self.root = os.path.expanduser(root) if isinstance(root, str) else root
         separate = transform is not None or target_transform is not None
@@ -67,7 +69,8 @@ class VisionDataset(Dataset):
         body += self.extra_repr().splitlines()
         if self.transforms is not None:
             body.append(repr(self.transforms))
-        return "\n".join(["Dataset " + type(self).__name__, *(" " * self._repr_indent + line for line in body)])
+        return "\n".join(["Dataset " + type(self).__name__, *(" " * self._repr_indent + line
+                                                              for line in body)])
 
     def extra_repr(self) -> str:
         """Lines for `repr`."""

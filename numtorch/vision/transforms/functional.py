@@ -32,7 +32,8 @@ from ...nn import functional as F
 from .._pillow import is_image, pillow
 
 __all__ = ["InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
-           "adjust_saturation", "center_crop", "convert_image_dtype", "crop", "erase", "five_crop", "get_dimensions",
+           "adjust_saturation", "center_crop", "convert_image_dtype", "crop", "erase", "five_crop",
+           "get_dimensions",
            "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize", "pad", "pil_to_tensor",
            "resize", "resized_crop", "rgb_to_grayscale", "rotate", "ten_crop", "to_grayscale", "to_pil_image",
            "to_tensor", "vflip"]
@@ -51,7 +52,8 @@ class InterpolationMode(Enum):
 
 
 # Pillow's numbers of its filters.
-_PILLOW = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
+_PILLOW = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4,
+           "hamming": 5}
 _BY_NUMBER = {0: InterpolationMode.NEAREST, 1: InterpolationMode.LANCZOS, 2: InterpolationMode.BILINEAR,
               3: InterpolationMode.BICUBIC, 4: InterpolationMode.BOX, 5: InterpolationMode.HAMMING}
 
@@ -158,7 +160,8 @@ def convert_image_dtype(image: Tensor, dtype: Any = float32) -> Tensor:
 
 
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
-    """Make a tensor (C, H, W) or array (H, W, C) a Pillow image; floating-point values 0 … 1 become 0 … 255."""
+    """Make a tensor (C, H, W) or array (H, W, C) a Pillow image; floating-point values 0 … 1 become 0 …
+    255."""
     if not isinstance(pic, (Tensor, np.ndarray)):
         raise TypeError(f"pic should be Tensor or ndarray. Got {type(pic)}.")
     if pic.ndim not in (2, 3):
@@ -212,7 +215,8 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
     if (std == 0).any():
         raise ValueError(f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by "
                          "zero.")
-    wide = max(mean.numel(), std.numel()) > tensor.shape[-3]  # more values than channels: the in-place form refuses
+    wide = max(mean.numel(),
+               std.numel()) > tensor.shape[-3]  # more values than channels: the in-place form refuses
     return (tensor.sub_(mean) if inplace or wide else tensor.sub(mean)).div_(std)
 
 
@@ -296,7 +300,8 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
                 raise TypeError("Got inappropriate fill arg")
             return F.pad(img, [left, right, top, bottom], mode="constant", value=float(fill))
         x = img.unsqueeze(0) if img.ndim < 4 else img
-        x = F.pad(x, [left, right, top, bottom], mode={"edge": "replicate", "reflect": "reflect"}[padding_mode])
+        x = F.pad(x, [left, right, top, bottom], mode={"edge": "replicate",
+                                                       "reflect": "reflect"}[padding_mode])
         return x.squeeze(0) if img.ndim < 4 else x
     _need_image(img)
     if padding_mode == "constant":
@@ -320,8 +325,8 @@ def _fill(img: Any, fill: Any) -> Any:
         if len(fill) == 1 and bands > 1:
             return fill * bands
         if len(fill) != bands:
-            raise ValueError("The number of elements in 'fill' does not match the number of channels of the image "
-                             f"({len(fill)} != {bands})")
+            raise ValueError("The number of elements in 'fill' does not match the number of channels of the "
+                             f"image ({len(fill)} != {bands})")
         return fill[0] if bands == 1 and len(fill) == 1 else fill
     return fill
 

@@ -1,4 +1,5 @@
-"""Transforms as objects. Those that draw random numbers draw them in torchvision's order, from the default generator."""
+"""Transforms as objects. Those that draw random numbers draw them in torchvision's order, from the default
+generator."""
 from __future__ import annotations
 
 import math
@@ -113,8 +114,9 @@ class Normalize(Module):
     def forward(self, tensor: Tensor) -> Tensor:
         """Apply to one image or batch."""
         made = self._made
-        if (made is None or made[0] is not self.mean or made[1] is not self.std or not isinstance(tensor, Tensor)
-                or made[2].numel() > tensor.shape[-3] or made[2].dtype != tensor.dtype or made[2].device != tensor.device or tensor.ndim < 3):
+        if (made is None or made[0] is not self.mean or made[1] is not self.std
+                or not isinstance(tensor, Tensor) or tensor.ndim < 3 or made[2].numel() > tensor.shape[-3]
+                or made[2].dtype != tensor.dtype or made[2].device != tensor.device):
             out = F.normalize(tensor, self.mean, self.std, self.inplace)
             # Made once: every image of a data set comes by here.
             self._made = (self.mean, self.std, F.channels(self.mean, out), F.channels(self.std, out))
@@ -147,7 +149,8 @@ def batched(transform: Any) -> Callable[[Tensor], Tensor] | None:
 class Resize(Module):
     """Resize to (height, width), or so that the shorter side is `size`."""
 
-    def __init__(self, size: Any, interpolation: Any = InterpolationMode.BILINEAR, max_size: int | None = None,
+    def __init__(self, size: Any, interpolation: Any = InterpolationMode.BILINEAR,
+                 max_size: int | None = None,
                  antialias: bool | None = True) -> None:
         super().__init__()
         if size is not None and not isinstance(size, (int, Sequence)):
@@ -286,7 +289,8 @@ class RandomCrop(Module):
                  padding_mode: str = "constant") -> None:
         super().__init__()
         self.size = tuple(_pair(size))
-        self.padding, self.pad_if_needed, self.fill, self.padding_mode = padding, pad_if_needed, fill, padding_mode
+        self.padding, self.pad_if_needed = padding, pad_if_needed
+        self.fill, self.padding_mode = fill, padding_mode
 
     @staticmethod
     def get_params(img: Any, output_size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -399,7 +403,8 @@ def _patch(img: Any, scale: Sequence[float], ratio: Sequence[float], fits: Calla
 class RandomResizedCrop(Module):
     """Cut out a random part of the area, with a random ratio of the sides, and resize it."""
 
-    def __init__(self, size: Any, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3.0 / 4.0, 4.0 / 3.0),
+    def __init__(self, size: Any, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3.0 / 4.0,
+                                                                                                  4.0 / 3.0),
                  interpolation: Any = InterpolationMode.BILINEAR, antialias: bool | None = True) -> None:
         super().__init__()
         self.size = _pair(size)
@@ -416,7 +421,8 @@ class RandomResizedCrop(Module):
     def get_params(img: Any, scale: Sequence[float], ratio: Sequence[float]) -> tuple[int, int, int, int]:
         """Draw (top, left, height, width); after ten misses, the middle with the nearest allowed ratio."""
         found = _patch(img, scale, ratio, lambda h, w, height, width: 0 < w <= width and 0 < h <= height,
-                       lambda area, shape: (int(round(math.sqrt(area / shape))), int(round(math.sqrt(area * shape)))))
+                       lambda area, shape: (int(round(math.sqrt(area / shape))),
+                                            int(round(math.sqrt(area * shape)))))
         if found is not None:
             return found
         _, height, width = F.get_dimensions(img)
@@ -442,7 +448,8 @@ class RandomResizedCrop(Module):
 class RandomErasing(Module):
     """Overwrite a random rectangle of a tensor image with `value`, "random" for noise, with probability p."""
 
-    def __init__(self, p: float = 0.5, scale: Sequence[float] = (0.02, 0.33), ratio: Sequence[float] = (0.3, 3.3),
+    def __init__(self, p: float = 0.5, scale: Sequence[float] = (0.02, 0.33), ratio: Sequence[float] = (0.3,
+                                                                                                        3.3),
                  value: Any = 0, inplace: bool = False) -> None:
         super().__init__()
         if not isinstance(value, (numbers.Number, str, tuple, list)):
@@ -531,7 +538,8 @@ class RandomRotation(Module):
 
     def forward(self, img: Any) -> Any:
         """Apply to one image."""
-        return F.rotate(img, self.get_params(self.degrees), self.interpolation, self.expand, self.center, self.fill)
+        return F.rotate(img, self.get_params(self.degrees), self.interpolation, self.expand, self.center,
+                        self.fill)
 
     def __repr__(self) -> str:
         center = "" if self.center is None else f", center={self.center}"
@@ -572,7 +580,8 @@ class ColorJitter(Module):
 
     @staticmethod
     def get_params(brightness: Any, contrast: Any, saturation: Any, hue: Any) -> tuple:
-        """Draw (order, brightness, contrast, saturation, hue); a factor is None where there is nothing to change."""
+        """Draw (order, brightness, contrast, saturation, hue); a factor is None where there is nothing to
+        change."""
         order = randperm(4)
         return (order, *(None if r is None else _uniform(r[0], r[1])
                          for r in (brightness, contrast, saturation, hue)))

@@ -56,7 +56,8 @@ def _like(example: Any, content: Any) -> Any:
 
 
 def collate(batch: list, *, collate_fn_map: dict[type | tuple, Callable] | None = None) -> Any:
-    """Merge samples of one structure: the functions of the map merge their types, containers are merged inside.
+    """Merge samples of one structure: the functions of the map merge their types, containers are merged
+    inside.
 
     A function of the map is called as f(batch, collate_fn_map=map).
     """
@@ -128,7 +129,8 @@ default_collate_fn_map: dict[type | tuple, Callable] = {
 
 
 def default_collate(batch: list) -> Any:
-    """Merge samples into a batch: tensors, arrays and numbers get a new first dimension; containers keep their form.
+    """Merge samples into a batch: tensors, arrays and numbers get a new first dimension; containers keep
+    their form.
 
     Errors: TypeError for what is none of these, RuntimeError where samples differ in length or shape.
     """

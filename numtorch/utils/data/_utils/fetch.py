@@ -15,7 +15,8 @@ class Fetcher:
     samples to take; StopIteration says that it has ended.
     """
 
-    def __init__(self, dataset: Any, iterable: bool, batched: bool, collate_fn: Callable, drop_last: bool) -> None:
+    def __init__(self, dataset: Any, iterable: bool, batched: bool, collate_fn: Callable,
+                 drop_last: bool) -> None:
         self.dataset, self.batched, self.collate_fn, self.drop_last = dataset, batched, collate_fn, drop_last
         self.samples = iter(dataset) if iterable else None
         self.ended = False

@@ -150,7 +150,7 @@ def main(pipe: Any, inherited: list, make: tuple, base_seed: int, number: int, c
             if ended:
                 out.send(index, Ended())
                 continue
-            if failed is not None:  # for every batch: a loader that goes on after the first must not wait for one
+            if failed is not None:  # answer every task: a loader may go on after the first failure
                 out.send(index, failed)
                 continue
             try:
