@@ -84,7 +84,7 @@ def pointwise(name: str, build: Build, ins: Sequence[Operand], outs: Sequence[Op
               target: str = "cpu") -> Text:
     """Text of a kernel that computes `outs` from `ins` element by element.
 
-    `depth` None: all arrays are dense with one layout; items are elements. Otherwise `depth` outer loops, whose index
+    Arguments: arrays, numbers, offsets, then sizes and strides. `depth` None: all arrays are dense with one layout; items are elements. Otherwise `depth` outer loops, whose index
     is the item number, stand around an inner loop with each operand's `step`; depth 0 has only the inner loop."""
     block = Block(target)
     params, signature = ["lo", "hi"], ["int64", "int64"]
@@ -130,10 +130,9 @@ def _outer(depth: int, arrays: Sequence[Operand], params: list[str], item: str =
         for d in range(depth - 1, 0, -1):
             head += [f"i{d} = q % n{d}", f"q = q // n{d}"]
         head.append("i0 = q")
-    params += [f"n{d}" for d in range(1, depth)]
+    params += ["o_" + o.name for o in arrays] + [f"n{d}" for d in range(1, depth)]
     start = []
     for o in arrays:
-        params.append("o_" + o.name)
         terms = [f"i{d} * s{d}_{o.name}" for d in range(depth)]
         params += [f"s{d}_{o.name}" for d in range(depth)]
         start.append(f"p_{o.name} = " + " + ".join([f"o_{o.name}", *terms]))

@@ -438,7 +438,7 @@ def atan2_f32(y, x):
     top = a if steep else b
     low = b if steep else a
     t = top / (low if low > 0.0 else low + 1.0)
-    t = (1.0 if top == math.inf else t) if low == math.inf else t
+    t = float32((1.0 if top == math.inf else t) if low == math.inf else t)
     z = t * t
     left = bits(x) < 0
     t = -t if left != steep else t

@@ -30,6 +30,7 @@ from .unpickle import (
     UnpicklingError,
     attributes,
     full_name,
+    not_allowed,
     shown,
 )
 
@@ -81,7 +82,7 @@ def load_archive(load: Load, archive: ArchiveReader, mapped: bool, own_limit: bo
         raise ValueError(f"Unknown endianness type: {shown(order)}")
     data = archive.read("data.pkl")
     if own_limit:
-        load.limits.max_bytes += 32 * min(len(data), archive.size)
+        load.limits.max_bytes = Limits.of(archive.size, min(len(data), archive.size)).max_bytes
     memory = _mapping(archive) if mapped else None
 
     def read(key: str, dtype: dtypes.dtype, count: int) -> np.ndarray:
@@ -134,7 +135,7 @@ def load_legacy(load: Load, file: Any, size: int, own_limit: bool) -> Any:
     if data[0] != 0x80:
         raise UnpicklingError(f"invalid load key, {chr(data[0])!r}.{_guess(data[:64])}")
     if own_limit:
-        load.limits.max_bytes += 64 * size
+        load.limits.max_bytes = Limits.of(size, size).max_bytes
     plain = Load(None, True, load.limits, {})
     magic, at = plain.run(data)
     if type(magic) is not int or magic != LEGACY_MAGIC:
@@ -146,6 +147,8 @@ def load_legacy(load: Load, file: Any, size: int, own_limit: bool) -> Any:
     order = "big" if type(system) is dict and system.get("little_endian") is False else "little"
     survey = Survey(data, load.limits, load)
     survey.load(at)
+    if load.weights_only and survey.found:
+        raise not_allowed(next(iter(survey.found)))
     sizes: dict[str, tuple[dtypes.dtype, int]] = {}
     for pid in survey.pids:
         if not load.names_class(pid):

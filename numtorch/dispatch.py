@@ -81,11 +81,14 @@ class CPU:
     def empty(self, numel: int, d: D.dtype):
         return empty(numel, d.numpy)
 
-    def run(self, key: tuple, make: Callable[[str], emit.Text], items: int, cost: float, args: tuple) -> None:
+    def native(self, key: tuple, make: Callable[[str], emit.Text]) -> jit.Native:
         k = self.kernels.get(key)
         if k is None:
             k = self.kernels[key] = make("cpu").native()
-        jit.parallel(k, items, cost, args)
+        return k
+
+    def run(self, key: tuple, make: Callable[[str], emit.Text], items: int, cost: float, args: tuple) -> None:
+        jit.parallel(self.native(key, make), items, cost, args)
 
 
 class Meta_:
@@ -324,6 +327,8 @@ def check_inplace(x: Tensor, name: str) -> None:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     elif x._base is not None and state.grad and x._base.requires_grad and x._base._node is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if x.layout.dense:
+        return
     for n, s in zip(x.layout.shape, x.layout.strides):
         if s == 0 and n > 1:
             raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
@@ -404,6 +409,7 @@ class Pointwise(Op):
                              if self.signature.parameters[p].kind is inspect.Parameter.KEYWORD_ONLY)
         self.tensors = tuple(p for p in self.params if p not in self.numbers)
         self.flat: dict[Any, tuple] = {}
+        self.plans: dict[tuple, Plan] = {}
 
     def build(self, compute: str) -> emit.Build:
         free = [p in self.free for p in self.params]
@@ -414,81 +420,178 @@ class Pointwise(Op):
             return got if isinstance(got, tuple) else (got,)
         return exprs
 
-    def types(self, args: dict[str, Any]) -> tuple[D.dtype, D.dtype]:
-        return self.dtype(D.result_type(*[args[p] for p in self.tensors if p not in self.free]))
+    def types(self, values: Sequence[Any]) -> tuple[D.dtype, D.dtype]:
+        """(type computed in, type stored) for these operands."""
+        return self.dtype(D.result_type(*[v for p, v in zip(self.params, values)
+                                          if p not in self.free and p not in self.numbers]))
 
     def __call__(self, *args, out=None, **kwargs):
-        values = self.bind(args, kwargs)
-        result = self.apply(values)
+        if kwargs or len(args) != len(self.params):
+            bound = self.bind(args, kwargs)
+            args = tuple([bound[p] for p in self.params])
+        result = self.apply(args)
         return result if out is None else into(out, result)
 
-    def apply(self, args: dict[str, Any], target: Tensor | None = None) -> Any:
+    def apply(self, values: tuple, target: Tensor | None = None) -> Any:
         """Compute, into `target` where given (in-place forms), and record."""
-        tensors = []
-        for p in self.params:
-            v = args[p]
-            if isinstance(v, Tensor):
-                tensors.append(v)
-            elif isinstance(v, NUMBERS):
-                args[p] = number(v)
-            else:
-                raise not_a_tensor(self.name, PUBLIC.get(p, p), v)
-        if not tensors:
-            raise not_a_tensor(self.name, "input", args[self.params[0]])
         if state.tracer is not None:
-            return state.tracer.call(self, args)
-        compute, kind = self.types(args)
+            return state.tracer.call(self, dict(zip(self.params, values)))
+        if target is not None:
+            values = tuple([_apart(v, target) for v in values])
+        key: list = [target is not None]
+        needs = False
+        for v in values:
+            if isinstance(v, Tensor):
+                key += (v.layout.key, v.dtype, v.storage.device)
+                needs = needs or v.requires_grad
+            else:
+                key.append(type(v))
+        plan = self.plans.get(tuple(key))
+        if plan is None:
+            values = self.checked(values)
+            plan = self.plan(values, target)
+            self.plans[tuple(key)] = plan
+        needs = needs and state.grad and bool(self.rules)
+        before = None
+        if target is not None:
+            if needs and any(isinstance(v, Tensor) and v.storage is target.storage for v in values):
+                wanted = tuple([p for p, v in zip(self.params, values)
+                                if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
+                if self.params[0] in self.needs(wanted):
+                    before = target.detach().clone()
+            plan.run(values, (target,))
+            node = None
+            if needs:
+                # recorded against an alias, so that the node does not hold the tensor whose history it is
+                target.storage.version += 1
+                node = self.record(dict(zip(self.params, values)), target.alias(), before)
+                target.storage.version -= 1
+            written(target, node)
+            return target
+        outs = plan.outputs()
+        plan.run(values, outs)
+        result = outs[0] if self.results == 1 else tuple(outs)
+        if needs:
+            self.record(dict(zip(self.params, values)), result)
+        return result
+
+    def checked(self, values: tuple) -> tuple:
+        """The operands, each a tensor or a Python number; TypeError otherwise."""
+        out = []
+        for p, v in zip(self.params, values):
+            if isinstance(v, NUMBERS):
+                v = number(v)
+            elif not isinstance(v, Tensor):
+                raise not_a_tensor(self.name.partition(".")[0], PUBLIC.get(p, p), v)
+            out.append(v)
+        if not any(isinstance(v, Tensor) for v in out):
+            raise not_a_tensor(self.name.partition(".")[0], "input", out[0])
+        return tuple(out)
+
+    def plan(self, values: tuple, target: Tensor | None) -> Plan:
+        """What to do for operands of these types and layouts: checked once, then looked up."""
+        name = self.name.partition(".")[0]
+        tensors = [v for v in values if isinstance(v, Tensor)]
+        compute, kind = self.types(values)
         if self.only is not None and compute.category not in self.only:
-            raise RuntimeError(f'"{self.name}" not implemented for \'{TITLES[compute.name]}\'')
-        device = common_device(self.name, tensors)
+            raise RuntimeError(f'"{name}" not implemented for \'{TITLES[compute.name]}\'')
+        device = common_device(name, tensors)
         try:
             shape = tensors[0].layout.shape if len(tensors) == 1 else broadcast(*[t.layout.shape for t in tensors])
         except RuntimeError as e:
-            raise RuntimeError(f"{e}\n  in {self.name}(" + ", ".join(str(list(t.layout.shape)) for t in tensors) + ")")
+            raise RuntimeError(f"{e}\n  in {name}(" + ", ".join(str(list(t.layout.shape)) for t in tensors) + ")") from None
         if target is not None:
             check_cast(kind, target.dtype)
             if shape != target.layout.shape:
                 raise RuntimeError(f"output with shape {list(target.layout.shape)} doesn't match the broadcast shape "
                                    f"{list(shape)}")
-        needs = state.grad and any(t.requires_grad for t in tensors) and bool(self.rules)
-        before = None
-        if needs and target is not None:
-            wanted = tuple(p for p in self.inputs if isinstance(args[p], Tensor) and args[p].requires_grad)
-            if self.params[0] in self.needs(wanted):
-                before = target.detach().clone()
-        outs = self.compute(args, tensors, shape, compute, kind, device, target)
-        if target is not None:
-            # recorded against an alias, so that the node does not hold the tensor it is the history of
-            node = None
-            if needs:
-                target.storage.version += 1
-                node = self.record(args, target.alias(), before)
-                target.storage.version -= 1
-            written(target, node)
-            return target
-        result = outs[0] if len(outs) == 1 else tuple(outs)
-        if needs:
-            self.record(args, result)
-        return result
-
-    def compute(self, args, tensors, shape, compute, kind, device, target) -> list[Tensor]:
-        layout = _result_layout(tensors, shape)
-        outs = [target] if target is not None else [fresh(layout, kind, device) for _ in range(self.results)]
-        if target is not None:
-            args = {p: (_apart(v, target) if isinstance(v, Tensor) else v) for p, v in args.items()}
-        numel = outs[0].layout.numel
-        if numel == 0 or device is devices.meta:
-            return outs
-        name = compute_name(compute)
-        ins = [(p if p not in RESERVED else p + "_", args[p]) for p in self.params]
-        execute(self, ("pointwise", self.name, name), self.build(name), ins, outs, shape, device, self.cost)
-        return outs
+            layout, kind = target.layout, target.dtype
+        else:
+            layout = _result_layout(tensors, shape)
+        c = compute_name(compute)
+        ins = [(p if p not in RESERVED else p + "_", v) for p, v in zip(self.params, values)]
+        return Plan(self.name, ("pointwise", self.name, c), self.build(c), ins, [(layout, kind)] * self.results, shape,
+                    device, self.cost)
 
 
-def _apart(v: Tensor, target: Tensor) -> Tensor:
+class Plan:
+    """How to run one pointwise computation for given types and layouts: kernel, work items, fixed arguments."""
+
+    __slots__ = ("layouts", "device", "kernel", "items", "cost", "fixed", "offsets", "tensors", "key", "make", "idle")
+
+    def __init__(self, name: str, tag: tuple, build: emit.Build, ins: Sequence[tuple[str, Any]],
+                 outs: Sequence[tuple[Layout, D.dtype]], shape, device: devices.device, cost: float):
+        self.layouts, self.device, self.kernel = list(outs), device, None
+        self.tensors = tuple([isinstance(v, Tensor) for _, v in ins])
+        layouts = [*[l for l, _ in outs], *[v.layout for _, v in ins if isinstance(v, Tensor)]]
+        sizes, steps = collapse(shape, [expanded(l, shape) for l in layouts])
+        inner = sizes[-1] if sizes else 1
+        last = [s[-1] if s else 1 for s in steps]
+        dense = len(sizes) <= 1 and all(s == 1 for s in last) and not any(l.offset for l in layouts)
+        depth = None if dense and device is cpu and all(l.dense for l in layouts) else max(len(sizes) - 1, 0)
+        self.offsets = depth is not None
+        kinds = tuple([s if s in (0, 1) else -1 for s in last])
+        it = iter(kinds[len(outs):])
+        operands = [emit.Operand(n, v.dtype.name, 1 if depth is None else next(it)) if isinstance(v, Tensor) else
+                    emit.Operand(n, "float64" if isinstance(v, float) else D.of_scalar(v).name, 0, True) for n, v in ins]
+        results = [emit.Operand("out" if len(outs) == 1 else f"out{i}", d.name, kinds[i])
+                   for i, (_, d) in enumerate(outs)]
+        self.key = (*tag, depth, tuple(operands), tuple(results))
+        self.make = lambda target: emit.pointwise(name, build, operands, results, depth, target)
+        numel = 1
+        for n in sizes:
+            numel *= n
+        self.idle = 0 in shape or device is devices.meta
+        self.items, self.cost, self.fixed = inner, cost, ()
+        if depth is not None:
+            fixed = list(sizes[1:-1])
+            for s in steps:
+                fixed += s[:-1]
+            fixed += [s for s, k in zip(last, kinds) if k == -1]
+            if depth == 0:
+                self.cost = cost * 2
+            else:
+                fixed.append(inner)
+                self.items, self.cost = numel // inner, cost * inner * 1.5
+            self.fixed = tuple(fixed)
+
+    def outputs(self) -> list[Tensor]:
+        return [fresh(l, d, self.device) for l, d in self.layouts]
+
+    def run(self, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
+        if self.idle:
+            return
+        args: list = []
+        offsets: list = []
+        numbers: list = []
+        for o in outs:
+            args.append(_array(o))
+            offsets.append(o.layout.offset)
+        for v, is_tensor in zip(values, self.tensors):
+            if is_tensor:
+                args.append(_array(v))
+                offsets.append(v.layout.offset)
+            elif isinstance(v, complex):
+                numbers += (v.real, v.imag)
+            else:
+                numbers.append(v)
+        args += numbers
+        if self.offsets:
+            args += offsets
+            args += self.fixed
+        k = self.kernel
+        if k is None:
+            if self.device is not cpu:
+                backend(self.device).run(self.key, self.make, self.items, self.cost, tuple(args))
+                return
+            k = self.kernel = _backends["cpu"].native(self.key, self.make)
+        jit.parallel(k, self.items, self.cost, tuple(args))
+
+
+def _apart(v, target: Tensor):
     """`v`, copied if it overlaps the written tensor in another layout."""
-    if v.storage is target.storage and v.layout != target.layout:
-        return v.detach().clone()
+    if isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout and v.layout != target.layout:
+        return v.clone()  # type: ignore[attr-defined]
     return v
 
 
@@ -541,52 +644,11 @@ def _order(shape, steps) -> list[int]:
     return order[::-1]
 
 
-def execute(op, tag: tuple, build: emit.Build, ins: Sequence[tuple[str, Any]], outs: Sequence[Tensor], shape,
-            device: devices.device, cost: float) -> None:
-    """Emit (once per types and loop structure) and run a pointwise kernel over broadcast inputs."""
-    arrays = [*outs, *[v for _, v in ins if isinstance(v, Tensor)]]
-    sizes, steps = collapse(shape, [expanded(t.layout, shape) for t in arrays])
-    inner = sizes[-1] if sizes else 1
-    last = [s[-1] if s else 1 for s in steps]
-    offsets = [t.layout.offset for t in arrays]
-    dense = len(sizes) <= 1 and all(s == 1 for s in last) and not any(offsets)
-    depth = None if dense else max(len(sizes) - 1, 0)
-    kinds = tuple([s if s in (0, 1) else -1 for s in last])
-    it = iter(kinds[len(outs):])
-    operands = [emit.Operand(n, v.dtype.name, 1 if dense else next(it)) if isinstance(v, Tensor)
-                else emit.Operand(n, D.of_scalar(v).name if not isinstance(v, float) else "float64", 0, True)
-                for n, v in ins]
-    results = [emit.Operand("out" if len(outs) == 1 else f"out{i}", o.dtype.name, kinds[i]) for i, o in enumerate(outs)]
-    key = (*tag, depth, tuple(operands), tuple(results))
-    args: list = [_array(t) for t in arrays]
-    for _, v in ins:
-        if not isinstance(v, Tensor):
-            args += [v.real, v.imag] if isinstance(v, complex) else [v]
-    if depth is None:
-        items, per = inner, cost
-    else:
-        if depth > 0:
-            args += sizes[1:-1]
-        for o, s in zip(offsets, steps):
-            args.append(o)
-            args += s[:-1]
-        args += [s for s, k in zip(last, kinds) if k == -1]
-        if depth == 0:
-            items, per = inner, cost * 2
-        else:
-            args.append(inner)
-            items, per = 1, cost * inner * 1.5
-            for n in sizes[:-1]:
-                items *= n
-    backend(device).run(key, lambda target: emit.pointwise(op.name, build, operands, results, depth, target), items, per,
-                        tuple(args))
-
-
 def _array(t: Tensor):
     """The storage as kernels take it: bits for the half types."""
     a = t.storage.array
-    memory = np.dtype(np.uint16) if t.dtype is D.float16 else t.dtype.numpy
-    return a if a.dtype == memory else a.view(memory)
+    memory = t.dtype.kernel
+    return a if a is None or a.dtype == memory else a.view(memory)
 
 
 # ---------------------------------------------------------------------------------------------- the fast path
@@ -765,7 +827,10 @@ def pointwise(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[
 
 def _inplace(op: Pointwise) -> Callable:
     def call(self, *args, **kwargs):
-        values = op.bind((self, *args), kwargs)
+        values = (self, *args)
+        if kwargs or len(values) != len(op.params):
+            bound = op.bind(values, kwargs)
+            values = tuple([bound[p] for p in op.params])
         check_inplace(self, op.name)
         return op.apply(values, self)
     call.__name__ = call.__qualname__ = op.name + "_"
@@ -887,7 +952,7 @@ class Reduction(Op):
             for i in outer:
                 items *= ksize[i]
             total = backend(x.storage.device).empty(out.layout.numel, D.by_name[emit.wide(compute)])
-            args: list = [o, a, total, *[ksize[i] for i in outer[1:]], 0, *[kout[i] for i in outer], x.layout.offset,
+            args: list = [o, a, total, 0, x.layout.offset, *[ksize[i] for i in outer[1:]], *[kout[i] for i in outer],
                           *[kx[i] for i in outer], count, tiles, ksize[k], kout[k], *rsize, *rx]
             run((*tag, "columns", len(outer), len(rsize)),
                 lambda t: emit.reduce_columns(self.name, self.fold, X(1), O, compute, len(outer), len(rsize), t),
@@ -907,7 +972,7 @@ class Reduction(Op):
             return
         step = rx[-1] if rx[-1] in (0, 1) else -1
         items = out.layout.numel
-        args = [o, a, *ksize[1:], 0, *kout, x.layout.offset, *kx, count, *rsize, *rx[:-1]]
+        args = [o, a, 0, x.layout.offset, *ksize[1:], *kout, *kx, count, *rsize, *rx[:-1]]
         if step == -1:
             args.append(rx[-1])
         run((*tag, "rows", len(ksize), len(rsize), step),
@@ -968,7 +1033,22 @@ class View(Op):
         return t
 
     def __call__(self, *args, **kwargs):
+        if not kwargs and len(args) == len(self.params) and not self.checks and state.tracer is None:
+            x = args[0]
+            if isinstance(x, Tensor) and not x.requires_grad:
+                got = self.body(x.layout, *args[1:])
+                if type(got) is Layout:
+                    if got.dense and x.storage.device is not cpu:
+                        got = Layout(got.shape, got.strides, got.offset)
+                    t = new(Tensor)
+                    t.storage, t.layout, t.dtype, t.requires_grad, t._node = x.storage, got, x.dtype, False, None
+                    base = x._base
+                    t._base = base = x if base is None else base
+                    t._stamp = base._rebased_
+                    return t
         return self.apply(self.bind(args, kwargs))
+
+    checks = False
 
 
 def view(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None,

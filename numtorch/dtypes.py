@@ -8,11 +8,12 @@ class dtype:
     """An element type. `numpy` is the type of the memory: bfloat16 lives as its uint16 bits."""
 
     __slots__ = ("name", "numpy", "itemsize", "is_floating_point", "is_complex", "is_signed", "category", "code",
-                 "_others")
+                 "kernel", "_others")
 
     def __init__(self, name: str, memory: str, category: int, code: str):
         self.name, self.numpy, self.category, self.code = name, np.dtype(memory), category, code
         self.itemsize = self.numpy.itemsize
+        self.kernel = np.dtype("u2") if name == "float16" else self.numpy  # what kernels are given
         self.is_floating_point, self.is_complex = category == FLOAT, category == COMPLEX
         self.is_signed = name not in ("bool", "uint8")
         self._others: dict = {}

@@ -1,6 +1,7 @@
 """Layout: how a tensor's index maps to an element of its storage. Pure functions of shapes and strides."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from math import prod
 
@@ -61,13 +62,14 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 class Layout:
     """shape, strides and offset, in elements. Immutable; `dense` layouts (row-major, offset 0) are interned by shape."""
 
-    __slots__ = ("shape", "strides", "offset", "numel", "dense", "_contiguous")
+    __slots__ = ("shape", "strides", "offset", "numel", "dense", "_contiguous", "_key")
 
     def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, dense: bool = False):
         self.shape = shape if type(shape) is Size else Size(shape)
         self.strides, self.offset, self.dense = strides, offset, dense
         self.numel = prod(shape)
         self._contiguous: bool | None = True if dense else None
+        self._key = 0
 
     def __repr__(self) -> str:
         return f"Layout(shape={tuple(self.shape)}, strides={self.strides}, offset={self.offset})"
@@ -78,6 +80,20 @@ class Layout:
 
     def __hash__(self) -> int:
         return hash((tuple(self.shape), self.strides, self.offset))
+
+    @property
+    def key(self) -> int:
+        """A number that stands for shape and strides (not the offset): equal numbers, equal shape and strides."""
+        k = self._key
+        if not k:
+            if len(_keys) > 100_000:
+                _keys.clear()  # numbers go on from the clock, so plans made under old ones are only forgotten
+            pair = (self.shape, self.strides)
+            k = _keys.get(pair, 0)
+            if not k:
+                k = _keys[pair] = next(_clock)
+            self._key = k
+        return k
 
     @property
     def ndim(self) -> int:
@@ -116,6 +132,10 @@ class Layout:
         if self.numel == 0:
             return self.offset
         return self.offset + 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+
+
+_keys: dict[tuple, int] = {}
+_clock = itertools.count(1)
 
 
 def _row_major(shape, strides) -> bool:

@@ -130,7 +130,7 @@ def load(
         for any other class. False imports and calls what the file names: only for files trusted as programs
         are.
     mmap: map the file into memory, privately: storages are read when touched, and not checked for damage.
-    max_bytes: memory the load may take (default: 4 times the file and 32 times its pickle, at least 64 MB).
+    max_bytes: memory the load may take (default: `Limits.of` the file, 4 times its size or more).
     RuntimeError for a damaged file."""
     if pickle_module is not None and getattr(pickle_module, "__name__", "") not in ("pickle", "_pickle"):
         raise NotImplementedError(

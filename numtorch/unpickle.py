@@ -31,9 +31,9 @@ class Limits:
 
     @staticmethod
     def of(file_bytes: int, pickle_bytes: int = 0) -> Limits:
-        """4 bytes for each of the file and 32 for each of its pickle (an int of 3 bytes there takes 48 here),
-        at least 64 MB."""
-        return Limits(max(64 << 20, 4 * file_bytes + 32 * pickle_bytes))
+        """4 bytes for each of the file and 32, at most 2 GB, for its pickle (an int of 3 bytes there takes 48
+        here); at least 64 MB."""
+        return Limits(max(64 << 20, 4 * file_bytes + min(32 * pickle_bytes, 2 << 30)))
 
     def charge(self, n: int) -> None:
         """Count `n` bytes. UnpicklingError past `max_bytes`."""
@@ -342,8 +342,7 @@ class Interpreter:
 
     def unknown(self, module: str, name: str) -> Any:
         """UnpicklingError: the file names something that no table has."""
-        raise UnpicklingError(f"Unsupported global: GLOBAL {full_name(module, name)} was not an allowed "
-                              "global by default.")
+        raise not_allowed(full_name(module, name))
 
     def blank_array(self, args: tuple) -> np.ndarray:
         if not (len(args) == 3 and args[0] is np.ndarray and args[1] == (0,) and args[2] in (b"b", "b")):
@@ -356,7 +355,8 @@ class Interpreter:
     def _plain_rules(self) -> dict[Any, Callable]:
         return {OrderedDict: self._ordered, Counter: self._counter, defaultdict: self._default,
                 deque: self._deque, set: self._set, frozenset: lambda args: frozenset(self._set(args)),
-                bytearray: self._bytearray, complex: _complex, slice: _slice, range: _range, np.dtype: _dtype}
+                bytearray: self._bytearray, complex: _complex, slice: _slice, range: _range, np.dtype: _dtype,
+                bytes: _bytes}
 
     def _items(self, args: tuple, what: str) -> list | tuple:
         if not args:
@@ -476,6 +476,11 @@ def full_name(module: str, name: str) -> str:
     return shown(module)[1:-1] + "." + shown(name)[1:-1]
 
 
+def not_allowed(name: str) -> UnpicklingError:
+    """The error for a name that a file may not use."""
+    return UnpicklingError(f"Unsupported global: GLOBAL {name} was not an allowed global by default.")
+
+
 def set_state(value: Any, state: Any) -> None:
     """What pickle's BUILD does: `__setstate__`, or the instance's attributes (and slots)."""
     setter = getattr(value, "__setstate__", None)
@@ -534,6 +539,13 @@ def _encode(args: tuple) -> bytes:
     if len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1"):
         return _latin(args[0])
     raise UnpicklingError("_codecs.encode with other arguments than (text, 'latin1')")
+
+
+def _bytes(args: tuple) -> bytes:
+    """Protocol 2 writes the empty string of bytes as bytes()."""
+    if args:
+        raise UnpicklingError("bytes of anything")
+    return b""
 
 
 def _complex(args: tuple) -> complex:

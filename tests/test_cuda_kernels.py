@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("greenlet")
 from numtorch.kernels import emit  # noqa: E402
-from numtorch.kernels.cuda import compiler, emulator, runtime, template  # noqa: E402
+from numtorch.kernels.cuda import compiler, emulator, template  # noqa: E402
 
 import numtorch  # noqa: E402, F401  (fills the registry)
 from numtorch import dispatch  # noqa: E402
@@ -24,20 +24,23 @@ REDUCTIONS = [op for op in dispatch.registry.values() if isinstance(op, dispatch
 O = emit.Operand
 
 
+def launch(text: emit.Text, grid: int, block: int, seed: int = 0, **args) -> None:
+    """Run a kernel in the emulator on arguments given by name."""
+    function = text.function()
+    emulator.launch(function, grid, block, [args[p] for p in inspect.signature(function).parameters], seed=seed)
+
+
 @pytest.fixture(autouse=True)
 def emulated(monkeypatch):
-    """An emulated device, whose backend the dispatcher uses."""
+    """The dispatcher's backend of the emulated device."""
     monkeypatch.setenv("NUMTORCH_CUDA", "emulate")
-    monkeypatch.setattr(runtime, "_emulated", None)
-    backend = runtime.Backend(runtime.device())
-    monkeypatch.setitem(dispatch._backends, "cuda", backend)
-    return backend
+    return dispatch.backend(device("cuda", 0))
 
 
 def on_device(t: Tensor) -> Tensor:
     """`t` with its whole memory copied to the emulated device."""
     out = t.detach()
-    memory = dispatch._backends["cuda"].upload(t.storage.array)
+    memory = dispatch.backend(device("cuda", 0)).upload(t.storage.array)
     out.storage = Storage(memory, device("cuda", 0), memory.nbytes)
     out.layout = Layout(t.layout.shape, t.layout.strides, t.layout.offset)
     return out
@@ -45,7 +48,7 @@ def on_device(t: Tensor) -> Tensor:
 
 def from_device(t: Tensor) -> np.ndarray:
     host = t.detach()
-    host.storage = Storage(dispatch._backends["cuda"].download(t.storage.array))
+    host.storage = Storage(dispatch.backend(t.device).download(t.storage.array))
     return ndarray_of(host)
 
 
@@ -91,8 +94,8 @@ def arguments(op, shape, d: D.dtype) -> dict:
 
 
 def compare(op, args: dict) -> None:
-    want = op.apply(dict(args))
-    got = op.apply({k: on_device(v) if isinstance(v, Tensor) else v for k, v in args.items()})
+    want = op(*args.values())
+    got = op(*[on_device(v) if isinstance(v, Tensor) else v for v in args.values()])
     for g, w in zip(got if isinstance(got, tuple) else (got,), want if isinstance(want, tuple) else (want,)):
         assert g.storage.device.type == "cuda" and g.dtype is w.dtype and g.layout.shape == w.layout.shape
         close(from_device(g), ndarray_of(w), w.dtype)
@@ -150,8 +153,7 @@ def test_strided_and_broadcast_operands(emulated):
     x, y = views(sample((130,), D.float32)), views(sample((130,), D.float32, seed=1))
     for a, b in zip(x, y[1:] + y[:1]):
         compare(op, {"x": a, "y": b})
-    texts = [t for t in emulated._texts.values() if t.signature]
-    assert any(template.is_per_element(t) for t in texts)
+    assert any(template.is_per_element(text) for text in emulated._texts.values())
 
 
 def test_a_row_kernel_becomes_one_loop_over_elements():
@@ -159,9 +161,8 @@ def test_a_row_kernel_becomes_one_loop_over_elements():
     text = template.pointwise("mul", lambda b, v: [b.binary("*", *v)], ins, [O("out", "float32")], 2)
     x, y = np.arange(24.0, dtype=np.float32), np.arange(50.0, dtype=np.float32)
     out = np.full(24, np.nan, np.float32)
-    # out and x (2, 3, 4) dense; y steps by (24, 8, 2)
-    args = (0, 6, out, x, y, 3, 0, 12, 4, 0, 12, 4, 0, 24, 8, 2, 4)
-    emulator.launch(text.function(), 2, 32, args)
+    launch(text, 2, 32, lo=0, hi=6, out=out, x=x, y=y, n1=3, n=4, o_out=0, s0_out=12, s1_out=4, o_x=0, s0_x=12,
+           s1_x=4, o_y=0, s0_y=24, s1_y=8, s_y=2)
     grid = np.add.outer(np.add.outer(np.arange(2) * 24, np.arange(3) * 8), np.arange(4) * 2)
     assert (out == x * y[grid].ravel()).all()
     assert text.source.count("for ") == 1
@@ -178,8 +179,7 @@ def test_reduction_entry_matches_the_cpu(op):
 
 
 def compare_reduction(op, x: Tensor, dim) -> None:
-    want = op.apply({"x": x, "dim": dim, "keepdim": False, "dtype": None})
-    got = op.apply({"x": on_device(x), "dim": dim, "keepdim": False, "dtype": None})
+    want, got = op(x, dim), op(on_device(x), dim)
     assert got.dtype is want.dtype and got.layout.shape == want.layout.shape
     close(from_device(got), ndarray_of(want), want.dtype)
 
@@ -226,8 +226,8 @@ def test_every_form_of_reduction(kind, d, form, share):
         out = np.full(rows, -1).astype(d)
         results = []
         for seed in range(2):
-            args = (0, rows, out, x.ravel(), 0, 1, 0, length, length, length)
-            emulator.launch(text.function(), 2, threads, args, seed=seed)
+            launch(text, 2, threads, seed, lo=0, hi=rows, out=out, x=x.ravel(), o_out=0, s0_out=1, o_x=0,
+                   s0_x=length, count=length, m0=length)
             results.append(out.tobytes())
         assert results[0] == results[1]
         want = NUMPY[kind](x, axis=1) if length else np.full(rows, emit.limit(fold_of(kind).init, d), d)
@@ -237,12 +237,12 @@ def test_every_form_of_reduction(kind, d, form, share):
 def test_reduced_dimensions_that_are_not_neighbours():
     x = np.random.default_rng(0).standard_normal((4, 5, 6, 7)).astype(np.float32)
     want = x.sum(axis=(0, 2))                    # kept: 5 × 7, reduced: 4 × 6
-    args = (7, 0, 7, 1, 0, 42, 1, 24, 4, 6, 210, 7)
+    sizes = dict(n1=7, o_out=0, s0_out=7, s1_out=1, o_x=0, s0_x=42, s1_x=1, count=24, m0=4, m1=6, z0=210, s_x=7)
     for form, share in FORMS:
         text = form("f", fold_of("sum"), O("x", "float32", -1), O("out", "float32"), "float32", 2, 2, share)
         out = np.full(35, np.nan, np.float32)
         threads = share * 32 if form is template.reduce_tiles else max(share, 64)
-        emulator.launch(text.function(), 2, threads, (0, 35, out, x.ravel(), *args))
+        launch(text, 2, threads, lo=0, hi=35, out=out, x=x.ravel(), **sizes)
         np.testing.assert_allclose(out.reshape(5, 7), want, rtol=1e-5, atol=1e-5)
 
 
@@ -252,7 +252,7 @@ def test_backend_reduces_rows_and_columns(emulated):
         rows, length = x.shape[1 - axis], x.shape[axis]
         out = emulated.device.allocate(rows, np.float32)
         last = [reduced] if across else []
-        args = (out, emulated.upload(x), 0, out_step, 0, x_step, length, length, *last)
+        args = (out, emulated.upload(x), 0, 0, out_step, x_step, length, length, *last)
         emulated.reduce(("sum", across), "f", fold_of("sum"), O("x", "float32", -1 if across else 1),
                         O("out", "float32"), "float32", 1, 1, rows, length, across, args)
         np.testing.assert_allclose(emulated.download(out), x.sum(axis=axis), rtol=1e-5, atol=1e-5)
@@ -279,7 +279,7 @@ def compiled(text: emit.Text, cc=(9, 0)) -> compiler.Report:
 
 def text_of(op, d: D.dtype) -> emit.Text:
     args = arguments(op, (1,), d)
-    kind, result = op.types(args)
+    kind, result = op.types(list(args.values()))
     name = dispatch.compute_name(kind)
     ins = [O(p + "_", args[p].dtype.name) if isinstance(args[p], Tensor) else
            O(p + "_", D.of_scalar(args[p]).name if isinstance(args[p], int) else "float64", 0, True)

@@ -104,7 +104,8 @@ def test_cat_skips_empty_vectors_and_promotes():
     x = torch.ones(2, 3)
     assert torch.cat([torch.empty(0), x, x.long()]).shape == (4, 3)
     assert torch.cat([x.long(), x.double()]).dtype is torch.float64
-    with pytest.raises(RuntimeError, match="Sizes of tensors must match except in dimension 0. Expected size 3"):
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match except in dimension 0. Expected size "
+                                           "3"):
         torch.cat([x, x[:, :2]])
     with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
         torch.stack([x, x[0]])

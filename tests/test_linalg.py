@@ -78,13 +78,16 @@ def test_products_over_products():
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: torch.ones(2, 1024) @ torch.ones(784, 10), "mat1 and mat2 shapes cannot be multiplied (2x1024 and 784x10)"),
+    (lambda: torch.ones(2, 1024) @ torch.ones(784, 10), "mat1 and mat2 shapes cannot be multiplied (2x1024 "
+                                                        "and 784x10)"),
     (lambda: torch.ones(2, 3).mm(torch.ones(3, 4).double()),
      "expected m1 and m2 to have the same dtype, but got: float != double"),
-    (lambda: torch.ones(2, 3, 4) @ torch.ones(3, 4, 5), "The size of tensor a (2) must match the size of tensor b (3)"),
+    (lambda: torch.ones(2, 3, 4) @ torch.ones(3, 4, 5), "The size of tensor a (2) must match the size of "
+                                                        "tensor b (3)"),
     (lambda: torch.ones(3).dot(torch.ones(2)), "inconsistent tensor size, expected tensor [3] and src [2]"),
     (lambda: torch.tensor(1.0) @ torch.ones(2), "both arguments to matmul need to be at least 1D"),
-    (lambda: torch.einsum("ij,jk", torch.ones(2, 3), torch.ones(2, 3)), "einsum(): subscript j has size 2 for operand 1")])
+    (lambda: torch.einsum("ij,jk", torch.ones(2, 3), torch.ones(2, 3)), "einsum(): subscript j has size 2 "
+                                                                        "for operand 1")])
 def test_errors(call, words):
     with pytest.raises(RuntimeError) as e:
         call()

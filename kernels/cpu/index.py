@@ -223,9 +223,9 @@ def _outside(dim):
 
 
 def linear(indices, shape):
-    """One flat int64 index into C-ordered `shape` from index arrays of one shape; negative counts from the end.
+    """One flat int64 index into C-ordered `shape` from index arrays of one shape; -1 is the last.
 
-    Raises IndexError `index 7 is out of bounds for dimension 0 with size 5`; dimensions count the index arrays.
+    Raises IndexError `index 7 is out of bounds for dimension 0 with size 5`; it numbers the index arrays.
     """
     total = None
     for n, (array, extent) in enumerate(zip(indices, shape)):

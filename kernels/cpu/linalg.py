@@ -1,7 +1,8 @@
 """Matrix products on the CPU.
 
-Floats go to NumPy's BLAS, which takes transposed operands without copying them. Integer products whose partial
-sums stay below 2^53 are computed exactly by the float64 BLAS; the others by a kernel that wraps around as C does.
+Floats go to NumPy's BLAS, which takes transposed operands without copying them. Integer products whose
+partial sums stay below 2^53 are computed exactly by the float64 BLAS; the others by a kernel that wraps around
+as C does.
 """
 
 import math
@@ -93,7 +94,7 @@ def product(out, a, b):
     "out = a @ b for arrays of two or more dimensions, broadcast over the leading ones."
     if out.dtype.kind not in "fc":
         _integer_product(out, a, b)
-    elif b.ndim == 2 and a.ndim > 2 and out.flags.c_contiguous and _foldable(a):
+    elif b.ndim == 2 and a.ndim > 2 and a.size and out.size and out.flags.c_contiguous and _foldable(a):
         np.matmul(a.reshape(-1, a.shape[-1]), b, out=out.reshape(-1, out.shape[-1]))
     else:
         np.matmul(a, b, out=out)
@@ -161,5 +162,5 @@ def pair_distances(out, a, b, p):
     if out.size:
         left = np.ascontiguousarray(np.broadcast_to(a, batch + (rows, width))).reshape(-1)
         right = np.ascontiguousarray(np.broadcast_to(b, batch + (columns, width))).reshape(-1)
-        cost = columns * width * 4
-        launch(minkowski, out.size // columns, cost, out.reshape(-1), left, right, rows, columns, width, float(p))
+        items, cost = out.size // columns, columns * width * 4
+        launch(minkowski, items, cost, out.reshape(-1), left, right, rows, columns, width, float(p))

@@ -1,8 +1,9 @@
 """Sorting, selection and searching along the last dimension on the CPU.
 
-Values become unsigned keys whose integer order is PyTorch's: NaN above everything, -0 equal to 0. Descending order
-inverts the keys, so one stable ascending sort serves both. Long rows take a radix sort (linear in the row), short
-rows a merge sort. Rows are independent; ties keep their first place, so results do not depend on the threads.
+Values become unsigned keys whose integer order is PyTorch's: NaN above everything, -0 equal to 0. Descending
+order inverts the keys, so one stable ascending sort serves both. Long rows take a radix sort (linear in the row),
+short rows a merge sort. Rows are independent; ties keep their first place, so results do not depend on the
+threads.
 """
 
 import math
@@ -111,20 +112,21 @@ def smallest_places(lo, hi, order, held, keys, count, k):
 
 
 @kernel
-def search_rows(lo, hi, out, sorted_keys, keys, count, asked, right, shared):
-    "For each key the first place in its sorted row that is not below it (right 0) or above it (right 1)."
+def search_rows(lo, hi, out, rows, values, count, asked, right, shared):
+    "For each value the first place in its sorted row that is not below it (right 0), or that is above it (right 1)."
     for i in range(lo, hi):
         base = 0 if shared else (i // asked) * count
-        key = keys[i]
+        value = values[i]
         low = 0
         high = count
         while low < high:
             middle = (low + high) // 2
-            v = sorted_keys[base + middle]
-            if v < key or (right == 1 and v == key):
-                low = middle + 1
-            else:
+            v = rows[base + middle]
+            reached = v > value if right else v >= value
+            if reached:
                 high = middle
+            else:
+                low = middle + 1
         out[i] = low
 
 
@@ -177,8 +179,8 @@ def order_of(keys):
         launch(merge_argsort, rows, count * 30, order.reshape(-1), keys.reshape(-1), spare, spare_keys, count)
     else:
         tally = np.empty(rows * 256, np.int64)
-        launch(radix_argsort, rows, count * 8 * keys.itemsize, order.reshape(-1), keys.reshape(-1), spare, spare_keys,
-               tally, count, keys.itemsize * 8)
+        cost, bits = count * 8 * keys.itemsize, keys.itemsize * 8
+        launch(radix_argsort, rows, cost, order.reshape(-1), keys.reshape(-1), spare, spare_keys, tally, count, bits)
     return order, keys
 
 
@@ -208,8 +210,8 @@ def topk_along(values, places, x, k, dim, largest):
     count = rows.shape[-1]
     if k <= 64 and 4 * k < count:
         order = np.empty(rows.shape[:-1] + (k,), np.int64)
-        launch(smallest_places, keys.size // count, count, order.reshape(-1), np.empty(order.size, keys.dtype),
-               keys.reshape(-1), count, k)
+        held = np.empty(order.size, keys.dtype)
+        launch(smallest_places, keys.size // count, count, order.reshape(-1), held, keys.reshape(-1), count, k)
     else:
         order = order_of(keys)[0][..., :k]
     _pick(values, places, rows, order, dim)
@@ -260,7 +262,8 @@ def mode_along(values, places, x, dim, keepdim):
         return
     order, keys = order_of(keys_of(rows))
     place = np.empty(rows.shape[:-1] + (1,), np.int64)
-    launch(most_frequent, place.size, rows.shape[-1], place.reshape(-1), keys.reshape(-1), order.reshape(-1), rows.shape[-1])
+    count = rows.shape[-1]
+    launch(most_frequent, place.size, count, place.reshape(-1), keys.reshape(-1), order.reshape(-1), count)
     places[...] = place.reshape(places.shape)
     values[...] = np.take_along_axis(rows, place, -1).reshape(values.shape)
 
@@ -298,17 +301,18 @@ def place_of_smallest(places, x, dim, keepdim):
 
 
 def search_places(out, boundaries, values, right, sorter, out_int32):
-    """Places of `values` (..., asked) in the sorted rows of `boundaries` (..., count); NaN counts as the
-    largest."""
+    "Places of `values` (..., asked) in the sorted rows of `boundaries` (..., count); NaN goes behind all."
     if sorter is not None:
         boundaries = np.take_along_axis(boundaries, sorter, -1)
     common = np.promote_types(boundaries.dtype, values.dtype)
-    rows, keys = keys_of(boundaries.astype(common, copy=False)), keys_of(values.astype(common, copy=False))
-    asked = values.shape[-1] if values.ndim else 1
+    if common == np.bool_:
+        common = np.dtype(np.uint8)
+    rows, asked = np.ascontiguousarray(boundaries, common), np.ascontiguousarray(values, common)
     if out.size:
+        count, width = rows.shape[-1], values.shape[-1] if values.ndim else 1
         places = np.empty(out.size, np.int64)
-        launch(search_rows, out.size, 20 * max(1, int(math.log2(rows.shape[-1] + 1))), places, rows.reshape(-1),
-               keys.reshape(-1), rows.shape[-1], asked, 1 if right else 0, 1 if rows.ndim == 1 else 0)
+        launch(search_rows, out.size, 5 * count.bit_length() + 5, places, rows.reshape(-1), asked.reshape(-1), count,
+               width, int(right), int(rows.ndim == 1))
         out[...] = places.reshape(out.shape)
 
 
@@ -317,8 +321,8 @@ def members(out, elements, tests, invert):
 
 
 def distinct(x, dim, consecutive):
-    """(places of the first of each group, group of each entry, size of each group) of equal elements, or slices
-    along `dim`, in ascending order, or of neighbours only if `consecutive`. NaNs are all distinct."""
+    """(places of the first of each group, group of each entry, size of each group) of equal elements, or
+    slices along `dim`, in ascending order, or of neighbours only if `consecutive`. NaNs are all distinct."""
     if dim is None:
         rows, shape = np.ascontiguousarray(x).reshape(-1, 1), x.shape
     else:

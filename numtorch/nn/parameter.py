@@ -36,7 +36,7 @@ class Parameter(Tensor, metaclass=_ParameterType):
             data = empty(0)
         if type(data) is Tensor or type(data) is Parameter:
             return _share(cls, data, requires_grad)
-        marked = data.detach().requires_grad_(requires_grad)
+        marked: Any = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
             raise RuntimeError(
                 f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() "
@@ -86,7 +86,7 @@ class Buffer(Tensor, metaclass=_BufferType):
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Tensor:  # type: ignore[misc]
         if data is None:
             data = empty(0)
-        buffer = data.detach().requires_grad_(data.requires_grad)
+        buffer: Any = data.detach().requires_grad_(data.requires_grad)
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer
@@ -124,7 +124,7 @@ class _Uninitialized:
         return f"<{self.__class__.__name__}>"
 
 
-class UninitializedParameter(_Uninitialized, Parameter):
+class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc,metaclass]
     """A parameter whose shape the first forward of its lazy module decides."""
 
     cls_to_become = Parameter
@@ -144,7 +144,7 @@ class UninitializedParameter(_Uninitialized, Parameter):
         return UninitializedParameter, (self.requires_grad, self.data.device, self.data.dtype)
 
 
-class UninitializedBuffer(_Uninitialized, Buffer):
+class UninitializedBuffer(_Uninitialized, Buffer):  # type: ignore[misc,metaclass]
     """A buffer whose shape the first forward of its lazy module decides."""
 
     cls_to_become = Buffer

@@ -94,7 +94,8 @@ def leaky(x, slope):
     return x if x > 0 else x * slope
 
 
-@pointwise(vjp={"y": lambda g, x, slope: leaky_grad(g, x, slope)}, at=())
+@pointwise(vjp={"y": lambda g, x, slope: leaky_grad(g, x, slope),
+                "slope": lambda g, y, x: g * y * (x <= 0)}, at=())
 def leaky_grad(y, x, slope):
     """y where x > 0, else slope y."""
     return y if x > 0 else y * slope
@@ -148,7 +149,7 @@ def prelu_terms(x, w):
     return x if x > 0 else w * x
 
 
-@pointwise(vjp={"y": lambda g, x: prelu_weight_grad(g, x), "x": lambda g, y, x: g * relu_grad(y, -x)}, at=())
+@pointwise(vjp={"y": lambda g, x: prelu_weight_grad(g, x), "x": lambda g, y, x: g * y * (x <= 0)}, at=())
 def prelu_weight_grad(y, x):
     """0 where x > 0, else x y."""
     return 0 if x > 0 else x * y

@@ -4,7 +4,7 @@ from __future__ import annotations
 from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
-from ..dispatch import Meta, Node, check_inplace, composite, edge, execute, fresh, written
+from ..dispatch import Meta, Node, Plan, check_inplace, composite, edge, fresh, written
 from ..layouts import Layout
 from ..memory_format import channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format
 from ..tensor import Tensor, ndarray_of
@@ -32,6 +32,9 @@ class _Copy:
 
 
 _copy = _Copy()
+
+
+_moves: dict[tuple, Plan] = {}
 
 
 def move(dst: Tensor, src: Tensor) -> None:
@@ -68,8 +71,12 @@ def move(dst: Tensor, src: Tensor) -> None:
         warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
     from ..dispatch import compute_name
     name = compute_name(compute if dst.dtype.category != D.BOOL else src.dtype)
-    execute(copied.op, ("copy", src.dtype.name, dst.dtype.name), copied.op.build(name), [("x", src)], [dst],
-            dst.layout.shape, there, 0.3)
+    key = (src.layout.key, src.dtype, dst.layout.key, dst.dtype, there)
+    plan = _moves.get(key)
+    if plan is None:
+        plan = _moves[key] = Plan("copy", ("copy", name), copied.op.build(name), [("x", src)], [(dst.layout, dst.dtype)],
+                                  dst.layout.shape, there, 0.3)
+    plan.run((src,), (dst,))
 
 
 def copy_(self, src, non_blocking: bool = False):

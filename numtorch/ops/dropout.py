@@ -11,7 +11,7 @@ from .. import dtypes as D
 from .. import layouts as L
 from ..dispatch import composite, fresh
 from ..tensor import Tensor
-from .create import ones, zeros
+from .create import ones
 from .index import title
 from .random import draw
 
@@ -25,7 +25,7 @@ def _check(p: float, error: type[Exception] = RuntimeError) -> None:
         raise error(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _mask(x: Tensor, p: float, features: bool) -> Tensor:
+def _mask(x: Tensor, features: bool) -> Tensor:
     """The tensor on which noise is shaped: x, or for features one number for each (sample, channel)."""
     if x.dtype.category != D.FLOAT:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {title(x.dtype)}")
@@ -46,7 +46,7 @@ def _drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool) -> Te
         return x
     if p == 1:
         return x.mul_(0) if inplace else x * 0
-    noise = draw(_mask(x, p, features), "dropout_noise", 1.0 - p)
+    noise = draw(_mask(x, features), "dropout_noise", 1.0 - p)
     return x.mul_(noise) if inplace else x * noise
 
 
@@ -60,7 +60,7 @@ def _alpha_drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool)
         return x
     if p == 1:
         return x.mul_(0) if inplace else x * 0
-    kept = draw(_mask(x, p, features), "bernoulli", 1.0 - p)
+    kept = draw(_mask(x, features), "bernoulli", 1.0 - p)
     a = 1.0 / math.sqrt((ALPHA * ALPHA * p + 1.0) * (1.0 - p))
     shift = kept.add(-1).mul_(ALPHA * a).add_(ALPHA * a * p)
     kept = kept.mul_(a)
@@ -160,14 +160,12 @@ def native_dropout(input, p, train):
     """(result, mask of what was kept)."""
     if input.numel() == 0:
         return input, input
-    if train is False or p == 0:
+    if train is False:
         return input.clone(), ones(tuple(input.shape), dtype=D.bool, device=input.device)
     if input.dtype.category != D.FLOAT:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {title(input.dtype)}")
-    if p == 1:
-        return input * 0, zeros(tuple(input.shape), dtype=D.bool, device=input.device)
     mask = draw(input.detach(), "bernoulli", 1.0 - p)
-    return input * mask * (1.0 / (1.0 - p)), mask.bool()
+    return input * mask * (0.0 if p == 1 else 1.0 / (1.0 - p)), mask.bool()
 
 
 FUNCTIONS = {"native_dropout": native_dropout, **_top("dropout", _drop, False),

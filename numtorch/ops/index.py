@@ -1,7 +1,7 @@
 """Indexing: x[key], x[key] = value, gather, scatter, masks.
 
-Basic keys (ints, slices, None, Ellipsis) make views through the public view ops. Advanced keys become one index tensor
-or None for each leading dimension and go to `index` and `index_put_values`.
+Basic keys (ints, slices, None, Ellipsis) make views through the public view ops. Advanced keys become one index
+tensor or None for each leading dimension and go to `index` and `index_put_values`.
 """
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def c_name(dtype) -> str:
 def inplace(fn: Callable, at: tuple[str, ...] = ("Tensor",), direct: bool = False) -> Callable:
     """Declare NAME_, the in-place form of `fn`: x.copy_(NAME(x, ...)).
 
-    `direct`: the kernel may write over x; it does so where nothing is recorded and no other argument shares x's memory."""
+    `direct`: the kernel may write over x; it does so where nothing is recorded and no other argument shares x's
+    memory."""
     op: Any = fn.op  # type: ignore[attr-defined]
     name = op.name + "_"
 
@@ -76,7 +77,7 @@ def _zeros(meta, g) -> Tensor:
     return zeros(meta.shape, dtype=g.dtype, device=g.device)
 
 
-# ---------------------------------------------------------------------------------------------- rows along one dimension
+# ----------------------------------------------------------------------------------- rows along one dimension
 def _row_shape(x, dim: int, n: int) -> tuple[int, ...]:
     "The shape of x with n entries along `dim`."
     return tuple(x.shape[:dim]) + (n,) + tuple(x.shape[dim + 1:]) if x.ndim else ()
@@ -198,7 +199,7 @@ def index_reduce(x, dim, index, source, reduce, *, include_self=True):
     return scatter_reduce(x, dim, places, source, reduce, include_self=include_self)
 
 
-# ---------------------------------------------------------------------------------------------- gather and scatter
+# ----------------------------------------------------------------------------------------- gather and scatter
 def _fits(x, index, dim: int) -> bool:
     "Whether the index is no larger than x apart from dimension `dim`."
     return all(i <= n for d, (i, n) in enumerate(zip(index.shape, x.shape)) if d != dim)
@@ -334,7 +335,8 @@ def _scatter_reduce_vjp(g, x, dim, index, src, reduce, include_self, out):
     zeros_at = scatter_add(zeros_like(x), dim, index, zero.to(x.dtype))
     if include_self:
         zeros_at = zeros_at + (x == 0).to(x.dtype)
-    bare = scatter_reduce(where(x == 0, 1, x), dim, index, where(zero, 1, part), "prod", include_self=include_self)
+    own, others = where(x == 0, 1, x), where(zero, 1, part)
+    bare = scatter_reduce(own, dim, index, others, "prod", include_self=include_self)
     at, product = gather(zeros_at, dim, index), gather(bare, dim, index)
     others = where(at == 0, product / where(zero, 1, part), where(zero & (at == 1), product, 0))
     if include_self:
@@ -421,7 +423,7 @@ def put(x, index, source, accumulate=False):
 put_ = inplace(put, direct=True)
 
 
-# ---------------------------------------------------------------------------------------------- masks
+# ------------------------------------------------------------------------------------------------------ masks
 def _filling(x, mask, value):
     "The value that fills x, a number or a 0-d tensor of x's dtype; checks the mask."
     if not isinstance(mask, Tensor) or mask.dtype is not bool_:
@@ -447,7 +449,7 @@ def masked_fill(x, mask, value):
 def masked_fill_(x, mask, value):
     "In-place form of masked_fill."
     check_inplace(x, "masked_fill_")
-    return choose.op.apply({"c": mask, "x": _filling(x, mask, value), "y": x}, x)
+    return choose.op.apply((mask, _filling(x, mask, value), x), x)
 
 
 @opaque(dynamic=True, at=())
@@ -514,7 +516,7 @@ def argwhere(x):
     return nonzero(x)
 
 
-# ---------------------------------------------------------------------------------------------- writes into views
+# ------------------------------------------------------------------------------------------ writes into views
 def _same_size(src, part) -> None:
     if tuple(src.shape) != tuple(part.shape):
         raise RuntimeError("expected src to have a size equal to the slice of self. src size = "
@@ -562,7 +564,7 @@ def as_strided_scatter(x, src, size, stride, storage_offset=None):
     return out
 
 
-# ---------------------------------------------------------------------------------------------- x[key]
+# ----------------------------------------------------------------------------------------------------- x[key]
 def _picked_shape(x, indices) -> tuple[int, ...]:
     "The shape of x[indices]; IndexError as PyTorch words it."
     if len(indices) > x.ndim:
@@ -676,12 +678,11 @@ def _is_tuple_like(key: list) -> bool:
     """Whether a list is to be read as a tuple of keys: PyTorch's rule for short lists that hold more than
     numbers."""
     return len(key) < 32 and any(
-        k is None or k is Ellipsis or isinstance(k, (slice, list, tuple)) or isinstance(k, Tensor) for k in key)
+        k is None or k is Ellipsis or isinstance(k, (slice, list, tuple, Tensor)) for k in key)
 
 
 def _parse(x, key):
-    """(view, indices, mask): the view that the basic parts of `key` make; index tensors or None for its leading
-    dimensions, or None if the key is basic; the mask if the key's only advanced part is one mask."""
+    """(view, indices, mask): the view that the basic parts of `key` make; index tensors by dimension of the view, or None if the key is basic; the mask if the key's only advanced part is one mask."""
     if isinstance(key, list) and _is_tuple_like(key):
         key = tuple(key)
     keys = key if isinstance(key, tuple) else (key,)

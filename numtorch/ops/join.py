@@ -30,7 +30,7 @@ def _one_type(tensors: list) -> list:
     return [t.to(common) for t in tensors]
 
 
-# ---------------------------------------------------------------------------------------------- joining
+# ---------------------------------------------------------------------------------------------------- joining
 def _skipped(t) -> bool:
     "Whether an operand of cat is a 1-d empty tensor, which fits any shape."
     return len(t.shape) == 1 and t.shape[0] == 0
@@ -218,12 +218,13 @@ def block_diag(*tensors):
     return cat(rows, 0)
 
 
-# ---------------------------------------------------------------------------------------------- splitting (views)
+# ------------------------------------------------------------------------------------------ splitting (views)
 def _pieces(g, x_meta, sizes):
     "The cotangents of pieces, zeros where one is missing."
     pieces = g if isinstance(g, tuple) else (g,)
     kind = next(p for p in pieces if p is not None)
-    return [p if p is not None else zeros(s, dtype=kind.dtype, device=kind.device) for p, s in zip(pieces, sizes)]
+    none = dict(dtype=kind.dtype, device=kind.device)
+    return [p if p is not None else zeros(s, **none) for p, s in zip(pieces, sizes)]
 
 
 def _split_gradient(g, x_meta, sizes, dim):
@@ -380,7 +381,7 @@ def unbind(x, dim=0):
     return tuple([select(x, dim, i) for i in range(x.shape[dim])])
 
 
-# ---------------------------------------------------------------------------------------------- grids
+# ------------------------------------------------------------------------------------------------------ grids
 @composite(at=("torch",))
 def meshgrid(*tensors, indexing=None):
     "For n vectors, n tensors with n dimensions: the coordinates of the grid they span (views)."
@@ -403,7 +404,7 @@ def meshgrid(*tensors, indexing=None):
             raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
                                f"{list(t.shape)}")
     if indexing not in ("xy", "ij"):
-        raise RuntimeError('torch.meshgrid: indexing must be one of "xy" or "ij", but received: ' + str(indexing))
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(tensors) >= 2
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
@@ -446,7 +447,7 @@ def combinations(x, r=2, with_replacement=False):
     return stack([x.index_select(0, places) for places in rows], 1)
 
 
-# ---------------------------------------------------------------------------------------------- repeating
+# -------------------------------------------------------------------------------------------------- repeating
 @composite(at=("Tensor",), packs="repeats")
 def repeat(x, repeats):
     "x laid out repeats[d] times along each dimension d; leading dimensions are added as needed."
@@ -522,7 +523,7 @@ def _counts(repeats):
     return repeats.to(int64)
 
 
-# ---------------------------------------------------------------------------------------------- rearranging
+# ------------------------------------------------------------------------------------------------ rearranging
 @opaque(at=(), half="native", vjp={"x": lambda g, dims: reverse(g, dims)})
 def reverse(x, dims):
     "x with the order of the entries along `dims` reversed."

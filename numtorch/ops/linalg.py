@@ -78,7 +78,7 @@ def _check_expands(c, shape: Sequence[int]) -> None:
                                f"{list(c.shape)}")
 
 
-# ---------------------------------------------------------------------------------------------- primitives
+# ------------------------------------------------------------------------------------------------- primitives
 @opaque(vjp={"x": lambda g, mat2: mm(g, _h(mat2)), "mat2": lambda g, x: mm(_h(x), g)})
 def mm(x, mat2):
     "x @ mat2 of two matrices."
@@ -304,7 +304,7 @@ def addbmm(x, batch1, batch2, *, beta=1, alpha=1):
 addbmm_ = inplace(addbmm)
 
 
-# ---------------------------------------------------------------------------------------------- products over them
+# ----------------------------------------------------------------------------------------- products over them
 @composite
 def matmul(x, y):
     "x @ y: vectors, matrices and batches, by PyTorch's rules; leading dimensions broadcast."
@@ -422,7 +422,8 @@ def _chain_order(sizes: list[int]):
         for i in range(n - span):
             j = i + span
             cost[i][j], cut[i][j] = min(
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j))
     return cut
 
 
@@ -473,9 +474,9 @@ def chain_matmul(*matrices):
     return matrices[0] if len(matrices) == 1 else _chain("multi_dot", list(matrices))
 
 
-# ---------------------------------------------------------------------------------------------- einsum
+# ----------------------------------------------------------------------------------------------------- einsum
 def _terms(equation: str, operands) -> tuple[list[list[str]], list[str]]:
-    """Labels of every operand and of the result; the dimensions under an ellipsis are labelled '0', '1', … from the
+    """Labels of every operand and of the result; dimensions under an ellipsis are labelled '0', '1', … from the
     last. RuntimeError with PyTorch's words."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
@@ -528,7 +529,7 @@ def _terms(equation: str, operands) -> tuple[list[list[str]], list[str]]:
 def _sublists(args) -> tuple[str, list]:
     "The equation and operands of einsum(x, [0, 1], y, [1, 2], [0, 2])."
     def letters(sub):
-        return "".join("..." if s is Ellipsis else chr(ord("A") + s) if s < 26 else chr(ord("a") + s - 26) for s in sub)
+        return "".join("..." if s is Ellipsis else chr(s + (65 if s < 26 else 71)) for s in sub)
 
     operands, terms = list(args[0::2]), [letters(s) for s in args[1::2]]
     if len(args) % 2:
@@ -623,7 +624,7 @@ def einsum(equation, *operands):
     return acc.permute([la.index(c) for c in out]) if la != out else acc
 
 
-# ---------------------------------------------------------------------------------------------- diagonals, triangles
+# --------------------------------------------------------------------------------------- diagonals, triangles
 @composite
 def trace(x):
     "The sum of the main diagonal of a matrix."
@@ -709,7 +710,7 @@ def triu_indices(row, col, offset=0, *, dtype=None, layout=None, device=None, pi
     return _triangle_indices(row, col, offset, False, dtype, device)
 
 
-# ---------------------------------------------------------------------------------------------- cross, distances
+# ------------------------------------------------------------------------------------------- cross, distances
 def _cross(x, y, dim: int):
     a, b, c = x.unbind(dim)
     d, e, f = y.unbind(dim)
@@ -781,7 +782,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     return pair_distances(x1.to(dtype), x2.to(dtype), float(p))
 
 
-# ---------------------------------------------------------------------------------------------- norms
+# ------------------------------------------------------------------------------------------------------ norms
 def _reduced_dims(x, dim) -> list[int]:
     "The dimensions a reduction runs over, in [0, ndim)."
     if dim is None:

@@ -436,7 +436,8 @@ randn_like = _like("randn_like", "Numbers of the standard normal distribution, s
 
 _RANDINT = tuple(f"({bounds}, tuple of ints size, *, torch.Generator generator, Tensor out = None, "
                  "torch.dtype dtype = None, torch.layout layout = None, torch.device device = None, bool "
-                 "pin_memory = False, bool requires_grad = False)" for bounds in ("int high", "int low, int high"))
+                 "pin_memory = False, bool requires_grad = False)"
+                 for bounds in ("int high", "int low, int high"))
 
 
 def randint(*args, generator=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
@@ -444,21 +445,19 @@ def randint(*args, generator=None, out=None, dtype=None, layout=None, device=Non
     """randint(high, size), randint(low, high, size): integers uniform in [low, high), int64 unless told
     otherwise."""
     _named("randint", kwargs, "low", "high", "size")
-    short = len(args) + len(kwargs) == 2 and "low" not in kwargs
+    short = "low" not in kwargs and (len(args) + len(kwargs) == 2 or not (len(args) > 1 or "high" in kwargs))
     names = ("high", "size") if short else ("low", "high", "size")
     given = dict(zip(names, args))
-    if len(args) > len(names) or given.keys() & kwargs.keys():
+    if len(args) > len(names) or given.keys() & kwargs.keys() or (len(args) < 2 and not kwargs):
         raise _invalid("randint", args, kwargs, *_RANDINT)
     given |= kwargs
-    missing = [n for n in names if n not in given]
-    if missing:
-        if len(args) < 2 and "low" not in kwargs:
-            raise _invalid("randint", args, kwargs, *_RANDINT)
-        raise TypeError(f"randint() missing {len(missing)} required positional argument: "
-                        + ", ".join(f'"{n}"' for n in missing))
+    if "high" not in given or "size" not in given:
+        raise TypeError('randint() missing 2 required positional argument: "high", "size"')
     size = given["size"]
     if not isinstance(size, tuple | list):
-        at = f" (position {names.index('size') + 1})" if len(args) == len(names) else ""
+        if len(args) == 3:
+            raise _invalid("randint", args, kwargs, *_RANDINT)
+        at = f" (position {len(names)})" if len(args) == len(names) else ""
         raise TypeError(f"randint(): argument 'size'{at} must be tuple of ints, not {type(size).__name__}")
     low = _int_arg("randint", "low", 1, given.get("low", 0))
     high = _int_arg("randint", "high", names.index("high") + 1, given["high"])

@@ -1,6 +1,8 @@
 """Running sums, products and extremes along one dimension; differences."""
 from __future__ import annotations
 
+import math
+
 from ..dispatch import TITLES, Meta, composite, opaque, wrap_dim
 from ..dtypes import int64
 from ..return_types import cummax as _cummax_result
@@ -36,8 +38,8 @@ cumsum_ = inplace(cumsum)
 
 
 def _cumprod_gradient(g, x, dim, out):
-    """d/dx of the running product: sum_k>=i g[k] out[k] / x[i], and where x[i] is the first 0 of its line the products
-    without it; later ones get 0."""
+    """d/dx of the running product: sum_k>=i g[k] out[k] / x[i], and where x[i] is the first 0 of its line the
+    products without it; later ones get 0."""
     if x.ndim == 0:
         return g
     w = g * (out.conj() if out.dtype.is_complex else out)
@@ -64,11 +66,14 @@ cumprod_ = inplace(cumprod)
 def _logcumsumexp_gradient(g, x, dim, out):
     """exp(x[i]) * sum_k>=i g[k] exp(-out[k]), positive and negative cotangents apart so that it stays in
     range."""
-    def part(size):
-        summed = flip(logcumsumexp(flip(size.log() - out, [dim] if g.ndim else []), dim), [dim] if g.ndim else [])
-        return (summed + x).exp()
+    dims = [dim] if g.ndim else []
 
-    return part(g.clamp(min=0)) - part((-g).clamp(min=0))
+    def part(size):
+        some = (size > 0) & (out > -math.inf)
+        terms = where(some, where(some, size, 1).log() - where(some, out, 0), -math.inf)
+        return (flip(logcumsumexp(flip(terms, dims), dim), dims) + x).exp()
+
+    return part(g) - part(-g)
 
 
 @opaque(vjp={"x": lambda g, x, dim, out: _logcumsumexp_gradient(g, x, dim, out)})

@@ -339,8 +339,8 @@ def _unique(x, dim, consecutive: bool, return_inverse: bool, return_counts: bool
     x = x.detach()
     if dim is not None:
         dim = wrap_dim(dim, x.ndim, "unique")
-    firsts, inverse, counts = distinct(x.float() if x.dtype.category == FLOAT and x.dtype.itemsize == 2 else x, dim,
-                                       consecutive)
+    wide = x.float() if x.dtype.category == FLOAT and x.dtype.itemsize == 2 else x
+    firsts, inverse, counts = distinct(wide, dim, consecutive)
     values = x.reshape(-1).index_select(0, firsts) if dim is None else x.index_select(dim, firsts)
     if not return_inverse and not return_counts:
         return values

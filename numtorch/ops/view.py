@@ -489,7 +489,7 @@ def _checked_strided(args):
     return _unchecked(args)
 
 
-as_strided.op.apply = _checked_strided
+as_strided.op.apply, as_strided.op.checks = _checked_strided, True
 
 
 # ------------------------------------------------------------------------------------------------ complex parts

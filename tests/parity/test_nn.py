@@ -569,7 +569,9 @@ def clip_run(lib):
         out.append(lib.nn.utils.clip_grad_norm_(params, 1.5, norm_type=norm))
         out += [p.grad for p in params[:2]]
     lib.nn.utils.clip_grad_value_(params, 0.1)
-    return arrays(out + [p.grad for p in params[:2]] + [lib.nn.utils.get_total_norm([p.grad for p in params[:2]])])
+    return arrays(
+        out + [p.grad for p in params[:2]] + [lib.nn.utils.get_total_norm([p.grad for p in params[:2]])]
+    )
 
 
 def test_clip_like_torch():
@@ -640,7 +642,12 @@ def test_names_of_torch():
     for name in torch.nn.init.__all__:
         assert hasattr(numtorch.nn.init, name)
     missing = {n for n in dir(torch.nn.Module) if not n.startswith("__")} - set(dir(numtorch.nn.Module))
-    assert missing <= {"_maybe_warn_non_full_backward_hook", "_slow_forward", "_wrapped_call_impl", "T_destination"}
+    assert missing <= {
+        "_maybe_warn_non_full_backward_hook",
+        "_slow_forward",
+        "_wrapped_call_impl",
+        "T_destination",
+    }
 
 
 def test_copies():

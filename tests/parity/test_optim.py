@@ -67,7 +67,9 @@ def test_same_parameters(name, options):
     a, b = getattr(nt.optim, name)(mine, **options), getattr(torch.optim, name)(theirs, **options)
     assert repr(a) == repr(b)
     descend(nt, a, mine, grads), descend(torch, b, theirs, grads)
-    tolerance = dict(rtol=2e-2, atol=2e-3) if name == "Muon" else {}
+    # Muon works in bfloat16; a centred second moment is a difference of nearly equal numbers.
+    loose = {"Muon": dict(rtol=2e-2, atol=2e-3), "RMSprop": dict(rtol=2e-5)}
+    tolerance = loose[name] if name == "Muon" or options.get("centered") else {}
     for p, q in zip(mine, theirs):
         close(p, q, **tolerance)
     x, y = a.state_dict(), b.state_dict()

@@ -79,7 +79,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draw the weights of the head, then of the tails, anew."""
         self.head.reset_parameters()
-        for down, up in self.tail:  # type: ignore[misc]
+        for down, up in self.tail:  # type: ignore[attr-defined]
             down.reset_parameters()
             up.reset_parameters()
 

@@ -541,7 +541,7 @@ class _LazyConvMixin(LazyModuleMixin):
         return input.shape[1] if input.dim() == unbatched + 1 else input.shape[0]
 
 
-def _lazy(name: str, base: type, n: int) -> type:
+def _lazy(name: str, base: type, n: int) -> Any:
     """Return the lazy form of a convolution: its first argument, in_channels, is left out."""
     if issubclass(base, _ConvTransposeNd):
 
@@ -592,7 +592,7 @@ def _lazy(name: str, base: type, n: int) -> type:
         "cls_to_become": base,
         "_spatial_dims": n,
     }
-    kind = type(name, (_LazyConvMixin, base), body)
+    kind: Any = type(name, (_LazyConvMixin, base), body)
     return kind
 
 

@@ -167,6 +167,7 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _non_persistent_buffers_set: set[str]
+    _is_full_backward_hook: bool | None
 
     forward: Callable[..., Any] = _forward_unimplemented
 

@@ -93,7 +93,7 @@ class Transformer(Module):
         if custom_encoder is not None:
             self.encoder = custom_encoder
         else:
-            layer: Module = TransformerEncoderLayer(*shape, bias, device=device, dtype=dtype)
+            layer: Any = TransformerEncoderLayer(*shape, bias, device=device, dtype=dtype)
             norm = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, device=device, dtype=dtype)
             self.encoder = TransformerEncoder(layer, num_encoder_layers, norm)
         if custom_decoder is not None:

@@ -122,11 +122,13 @@ class ArrayDataset(VisionDataset):
         if transform is None or self.target_transform is not None:
             return None
         pixels = self._pixels()[indices]
-        planes = pixels[:, None] if pixels.ndim == 3 else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        if pixels.dtype != np.uint8:
+            return None
+        planes = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
         targets = self.targets
         if isinstance(targets, list):
             classes = tensor([int(targets[i]) for i in indices])
         else:
             known = targets.numpy() if isinstance(targets, Tensor) else targets
             classes = from_numpy(known[indices].astype(np.int64))
-        return [transform(from_numpy(planes)), classes]
+        return [transform(planes), classes]

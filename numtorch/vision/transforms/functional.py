@@ -120,12 +120,15 @@ def to_tensor(pic: Any) -> Tensor:
     else:
         raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
     planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    if array.dtype != np.uint8:
-        return from_numpy(np.array(planes, order="C"))
+    return parts_of_255(planes) if array.dtype == np.uint8 else from_numpy(np.array(planes, order="C"))
+
+
+def parts_of_255(array: np.ndarray) -> Tensor:
+    """array / 255 in the default dtype, contiguous, each quotient correctly rounded."""
     dtype = get_default_dtype()
-    if dtype == float32:  # one pass; the same quotients as a cast and a division
-        return from_numpy(np.divide(planes, np.float32(255), dtype=np.float32, order="C"))
-    return from_numpy(np.array(planes, order="C")).to(dtype).div_(255)
+    if dtype == float32:  # cast and division in one pass
+        return from_numpy(np.divide(array, np.float32(255), dtype=np.float32, order="C"))
+    return from_numpy(np.array(array, order="C")).to(dtype).div_(255)
 
 
 def pil_to_tensor(pic: Any) -> Tensor:

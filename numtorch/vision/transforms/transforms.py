@@ -127,18 +127,16 @@ class Normalize(Module):
         return f"{type(self).__name__}(mean={self.mean}, std={self.std})"
 
 
-def batched(transform: Any) -> Callable[[Tensor], Tensor] | None:
-    """The transform of a whole batch of uint8 images (N, C, H, W) that equals `transform` of each, or None.
+def batched(transform: Any) -> Callable[[Any], Tensor] | None:
+    """The transform of a whole array of uint8 images (N, C, H, W) that equals `transform` of each, or None.
 
     Known for ToTensor, and for ToTensor followed by any number of Normalize.
     """
     steps = transform.transforms if type(transform) is Compose else [transform]
     if not steps or type(steps[0]) is not ToTensor or any(type(step) is not Normalize for step in steps[1:]):
         return None
-    from ... import get_default_dtype
-
-    def apply(images: Tensor) -> Tensor:
-        x = images.to(get_default_dtype()).div_(255)
+    def apply(images: Any) -> Tensor:
+        x = F.parts_of_255(images)
         for step in steps[1:]:
             x = step(x)
         return x

@@ -1,0 +1,27 @@
+"""Shared by all tests: seeds, and where the sample data may stand."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import numtorch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    numtorch.manual_seed(0)
+    yield
+    assert numtorch.is_grad_enabled(), "a test left grad mode off"
+
+
+@pytest.fixture
+def data() -> str:
+    """The folder with MNIST and CIFAR-10: $DATA, or shared/data beside the repository; the test skips without it."""
+    for where in (os.environ.get("DATA"), ROOT.parent / "shared" / "data"):
+        if where and os.path.isdir(os.path.join(where, "MNIST")):
+            return str(where)
+    pytest.skip("no sample data: set DATA to a folder with MNIST/raw")
