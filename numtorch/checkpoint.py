@@ -297,6 +297,8 @@ class Load:
     def _torch(self, module: str, name: str) -> Any:
         if module in ("torch", "torch.cuda") and name.endswith("Storage") and name[:-7] in _TYPES:
             return _Kind(dtypes.by_name[_TYPES[name[:-7]]])
+        if module == "torch" and name.startswith("Q") and name.endswith("Storage"):
+            raise NotImplementedError("the file holds a quantized tensor, which numtorch does not read yet.")
         if (module, name) == ("torch.storage", "UntypedStorage"):
             return _Kind(None)
         if module == "torch" and name in _DTYPE_NAMES:

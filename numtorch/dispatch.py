@@ -232,31 +232,33 @@ class Op:
 
     def backward(self, node: Node, grads: Sequence[Any]) -> list:
         """The rules of this entry at a node: one gradient per edge."""
-        g = grads[0] if node.outputs == 1 else tuple(grads)
+        known = node.known()
+        if node.outputs == 1:
+            known["g"] = grads[0]
+        else:
+            known["g"] = tuple(grads)
+            if "out0" in known:
+                known["out"] = tuple([known[f"out{i}"] for i in range(node.outputs)])
         results: list = []
         edges = node.edges
-        for name in self.inputs:
+        if len(edges) == len(self.inputs):
+            for name, e in zip(self.inputs, edges):
+                if e is None:
+                    results.append(None)
+                else:
+                    rule, names = self.rules[name]
+                    got = rule(*[known[n] for n in names])
+                    results.append(got[0] if isinstance(got, list | tuple) else got)
+            return results
+        # One input is a list of tensors (cat): its edges come first.
+        for i, name in enumerate(self.inputs):
             rule, names = self.rules[name]
-            single = len(self.inputs) == len(edges)
-            span = 1 if single else len(edges) - (len(self.inputs) - 1)
-            listed = not single and name == self.inputs[0]
-            here = edges[len(results):len(results) + (span if listed else 1)]
+            here = edges[len(results):len(edges) - (len(self.inputs) - 1 - i)]
             if all(e is None for e in here):
                 results += [None] * len(here)
                 continue
-            values = []
-            for n in names:
-                if n == "g":
-                    values.append(g)
-                elif n == "out" and node.outputs > 1:
-                    values.append(tuple(node.value(f"out{i}") for i in range(node.outputs)))
-                else:
-                    values.append(node.value(n))
-            got = rule(*values)
-            if isinstance(got, list | tuple):
-                results += list(got)
-            else:
-                results.append(got)
+            got = rule(*[known[n] for n in names])
+            results += list(got) if isinstance(got, list | tuple) else [got]
         return results
 
     def bind(self, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -891,6 +893,7 @@ class Reduction(Op):
         self.inputs = tuple(p for p in self.params if p in self.rules)
         self.fold = emit.Fold(body, init, finish, before)
         self.dtype, self.empty_error, self.cost = dtype, empty_error, cost
+        self.plans: dict[tuple, tuple] = {}
 
     def __call__(self, *args, out=None, **kwargs):
         values = self.bind(args, kwargs)
@@ -898,34 +901,49 @@ class Reduction(Op):
         return result if out is None else into(out, result)
 
     def apply(self, args: dict[str, Any]) -> Tensor:
-        x, dim, keepdim, dtype = args["x"], args["dim"], args["keepdim"], args["dtype"]
+        x, dim = args["x"], args["dim"]
         if not isinstance(x, Tensor):
-            raise not_a_tensor(self.name, "input", x)
+            raise not_a_tensor(self.name.partition(".")[0], "input", x)
         if state.tracer is not None:
             return state.tracer.call(self, args)
+        key = (x.layout.key, x.dtype, x.storage.device, tuple(dim) if isinstance(dim, list) else dim, args["keepdim"],
+               args["dtype"])
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = self.plans[key] = self.plan(x, dim, args["keepdim"], args["dtype"])
+        dims, layout, kind, launches = plan
+        out = fresh(layout, kind, x.storage.device)
+        if launches:
+            o, a = _array(out), _array(x)
+            for launch in launches:
+                a = launch(o, a, x.layout.offset)
+        if x.requires_grad and state.grad and self.rules:
+            args["dim"] = dims
+            self.record(args, out)
+        return out
+
+    def plan(self, x: Tensor, dim, keepdim: bool, dtype: D.dtype | None):
+        """(dimensions, layout and dtype of the result, the launches that compute it)."""
         dims = dims_of(self.name, dim, x.layout.ndim)
-        args["dim"] = dims
-        if dtype is not None:
-            compute, kind = self.dtype(dtype)
-            if dtype.category < D.FLOAT:
-                compute = kind = dtype
-        else:
-            compute, kind = self.dtype(x.dtype)
-        shape = reduced_shape(x.layout.shape, dims, keepdim)
+        compute, kind = self.dtype(x.dtype if dtype is None else dtype)
+        if dtype is not None and dtype.category < D.FLOAT:
+            compute = kind = dtype
         if self.empty_error and x.layout.numel == 0:
             for d in dims:
                 if x.layout.shape[d] == 0:
                     raise IndexError(self.empty_error) if dim is not None else RuntimeError(self.empty_error)
-        out = fresh(contiguous(shape), kind, x.storage.device)
-        if out.layout.numel and x.storage.device is not devices.meta:
-            self.compute(x, out, dims, compute_name(compute))
-        if state.grad and x.requires_grad and self.rules:
-            self.record(args, out)
-        return out
+        layout = contiguous(reduced_shape(x.layout.shape, dims, keepdim))
+        launches: list = []
+        if layout.numel and x.storage.device is not devices.meta:
+            launches = self.launches(x, kind, dims, compute_name(compute))
+        return dims, layout, kind, launches
 
-    def compute(self, x: Tensor, out: Tensor, dims, compute: str) -> None:
-        """Choose the loop nest by strides and run it."""
-        shape, steps = x.layout.shape, x.layout.strides
+    def launches(self, x: Tensor, kind: D.dtype, dims, compute: str) -> list[Callable]:
+        """The kernel runs that reduce x: functions of (result array, input array, offset) that return the next input.
+
+        The loop nest is chosen by strides: rows (each item folds its own elements), columns (neighbouring results are
+        folded together, memory is read in order), or two phases for one long dense array."""
+        shape, steps, device = x.layout.shape, x.layout.strides, x.storage.device
         kept = [i for i in range(len(shape)) if i not in dims]
         count = 1
         for d in dims:
@@ -937,47 +955,51 @@ class Reduction(Op):
             rsize, rx = [0], [1]
         elif not rsize:
             rsize, rx = [1], [1]
-        run = backend(x.storage.device).run
-        memory, a, o = x.dtype.name, _array(x), _array(out)
-        tag = (self.kind, self.name, compute, memory, out.dtype.name)
+        results = 1
+        for n in ksize:
+            results *= n
+        run, memory, cost, name, fold = backend(device).run, x.dtype.name, self.cost, self.name, self.fold
+        big = D.by_name[emit.wide(compute)]
+        tag = (self.kind, name, compute, memory, kind.name)
         X = lambda step: emit.Operand("x", memory, step)
-        O = emit.Operand("out", out.dtype.name)
-        # The order of kept dimensions by x's strides decides between rows and columns.
+        out = emit.Operand("out", kind.name)
         lanes = [k for k in range(len(ksize)) if kx[k] == 1]
         if lanes and rx[-1] != 1 and ksize[lanes[0]] >= 8:
             k = lanes[0]
             outer = [i for i in range(len(ksize)) if i != k]
             tiles = -(-ksize[k] // emit.TILE)
-            items = tiles
-            for i in outer:
-                items *= ksize[i]
-            total = backend(x.storage.device).empty(out.layout.numel, D.by_name[emit.wide(compute)])
-            args: list = [o, a, total, 0, x.layout.offset, *[ksize[i] for i in outer[1:]], *[kout[i] for i in outer],
-                          *[kx[i] for i in outer], count, tiles, ksize[k], kout[k], *rsize, *rx]
-            run((*tag, "columns", len(outer), len(rsize)),
-                lambda t: emit.reduce_columns(self.name, self.fold, X(1), O, compute, len(outer), len(rsize), t),
-                items, self.cost * count * min(ksize[k], emit.TILE) * 2, tuple(args))
-            return
+            items = tiles * results // ksize[k]
+            fixed = (*[ksize[i] for i in outer[1:]], *[kout[i] for i in outer], *[kx[i] for i in outer], count, tiles, ksize[k],
+                     kout[k], *rsize, *rx)
+            make = lambda t: emit.reduce_columns(name, fold, X(1), out, compute, len(outer), len(rsize), t)
+            per = cost * count * min(ksize[k], emit.TILE) * 2
+
+            def columns(o, a, offset):
+                total = backend(device).empty(results, big)
+                run((*tag, "columns", len(outer), len(rsize)), make, items, per, (o, a, total, 0, offset, *fixed))
+            return [columns]
         if not ksize and len(rsize) == 1 and rx[0] == 1 and count > 2 * CHUNK:
-            big = emit.wide(compute)
             parts = -(-count // CHUNK)
-            partial = backend(x.storage.device).empty(parts, D.by_name[big])
-            run((*tag, "chunks"),
-                lambda t: emit.reduce_chunks(self.name, self.fold, X(1), emit.Operand("out", big), compute, t),
-                parts, self.cost * CHUNK, (partial, a, CHUNK, count, x.layout.offset))
-            fold = self.fold._replace(before=None, combine=getattr(self, "join", self.fold.combine))
-            run((*tag, "join"),
-                lambda t: emit.reduce_rows(self.name, fold, emit.Operand("x", big), O, big, 0, 1, t),
-                1, self.cost * parts, (o, partial, 0, 0, count, parts))
-            return
+            join = fold._replace(before=None)
+
+            def chunks(o, a, offset):
+                partial = backend(device).empty(parts, big)
+                run((*tag, "chunks"), lambda t: emit.reduce_chunks(name, fold, X(1), emit.Operand("out", big.name), compute, t),
+                    parts, cost * CHUNK, (partial, a, CHUNK, count, offset))
+                return partial
+
+            def rest(o, a, offset):
+                run((*tag, "join"), lambda t: emit.reduce_rows(name, join, emit.Operand("x", big.name), out, big.name, 0, 1, t),
+                    1, cost * parts, (o, a, 0, 0, count, parts))
+            return [chunks, rest]
         step = rx[-1] if rx[-1] in (0, 1) else -1
-        items = out.layout.numel
-        args = [o, a, 0, x.layout.offset, *ksize[1:], *kout, *kx, count, *rsize, *rx[:-1]]
-        if step == -1:
-            args.append(rx[-1])
-        run((*tag, "rows", len(ksize), len(rsize), step),
-            lambda t: emit.reduce_rows(self.name, self.fold, X(step), O, compute, len(ksize), len(rsize), t),
-            items, self.cost * max(count, 1), tuple(args))
+        fixed = (*ksize[1:], *kout, *kx, count, *rsize, *rx[:-1], *([rx[-1]] if step == -1 else []))
+        row = (*tag, "rows", len(ksize), len(rsize), step)
+
+        def rows(o, a, offset):
+            run(row, lambda t: emit.reduce_rows(name, fold, X(step), out, compute, len(ksize), len(rsize), t), results,
+                cost * max(count, 1), (o, a, 0, offset, *fixed))
+        return [rows]
 
 
 def reduction(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[str, Callable] | None = None, init: Any,

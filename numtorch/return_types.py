@@ -11,7 +11,8 @@ class _Result(tuple):
     n_unnamed_fields = 0
 
     def __new__(cls, *items):
-        return tuple.__new__(cls, items[0] if len(items) == 1 and isinstance(items[0], (tuple, list)) else items)
+        one = len(items) == 1 and isinstance(items[0], (tuple, list))
+        return tuple.__new__(cls, items[0] if one else items)
 
     def __repr__(self) -> str:
         inside = ",\n".join(f"{n}={v!r}" for n, v in zip(self._fields, self))
@@ -29,9 +30,10 @@ def named(name: str, *fields: str) -> type:
     """Make the result type `torch.return_types.NAME`: a tuple of `fields` with attributes of those names.
 
     It is built from one iterable, as PyTorch's are."""
-    body: dict[str, Any] = {"__slots__": (), "_fields": fields, "__match_args__": fields, "n_fields": len(fields),
-                            "n_sequence_fields": len(fields), "__module__": __name__, "__qualname__": name,
-                            "__doc__": f"{name}({', '.join(fields)})"}
+    n = len(fields)
+    body: dict[str, Any] = {
+        "__slots__": (), "_fields": fields, "__match_args__": fields, "n_fields": n, "n_sequence_fields": n,
+        "__module__": __name__, "__qualname__": name, "__doc__": f"{name}({', '.join(fields)})"}
     body.update((f, _field(i)) for i, f in enumerate(fields))
     made = type(name, (_Result,), body)
     globals()[name] = made

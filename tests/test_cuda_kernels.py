@@ -27,7 +27,8 @@ O = emit.Operand
 def launch(text: emit.Text, grid: int, block: int, seed: int = 0, **args) -> None:
     """Run a kernel in the emulator on arguments given by name."""
     function = text.function()
-    emulator.launch(function, grid, block, [args[p] for p in inspect.signature(function).parameters], seed=seed)
+    values = [args[p] for p in inspect.signature(function).parameters]
+    emulator.launch(function, grid, block, values, seed=seed)
 
 
 @pytest.fixture(autouse=True)
@@ -161,8 +162,8 @@ def test_a_row_kernel_becomes_one_loop_over_elements():
     text = template.pointwise("mul", lambda b, v: [b.binary("*", *v)], ins, [O("out", "float32")], 2)
     x, y = np.arange(24.0, dtype=np.float32), np.arange(50.0, dtype=np.float32)
     out = np.full(24, np.nan, np.float32)
-    launch(text, 2, 32, lo=0, hi=6, out=out, x=x, y=y, n1=3, n=4, o_out=0, s0_out=12, s1_out=4, o_x=0, s0_x=12,
-           s1_x=4, o_y=0, s0_y=24, s1_y=8, s_y=2)
+    launch(text, 2, 32, lo=0, hi=6, out=out, x=x, y=y, n1=3, n=4, o_out=0, s0_out=12, s1_out=4,
+           o_x=0, s0_x=12, s1_x=4, o_y=0, s0_y=24, s1_y=8, s_y=2)
     grid = np.add.outer(np.add.outer(np.arange(2) * 24, np.arange(3) * 8), np.arange(4) * 2)
     assert (out == x * y[grid].ravel()).all()
     assert text.source.count("for ") == 1
@@ -237,12 +238,12 @@ def test_every_form_of_reduction(kind, d, form, share):
 def test_reduced_dimensions_that_are_not_neighbours():
     x = np.random.default_rng(0).standard_normal((4, 5, 6, 7)).astype(np.float32)
     want = x.sum(axis=(0, 2))                    # kept: 5 × 7, reduced: 4 × 6
-    sizes = dict(n1=7, o_out=0, s0_out=7, s1_out=1, o_x=0, s0_x=42, s1_x=1, count=24, m0=4, m1=6, z0=210, s_x=7)
+    sizes = dict(n1=7, o_out=0, s0_out=7, s1_out=1, o_x=0, s0_x=42, s1_x=1, count=24, m0=4, m1=6, z0=210)
     for form, share in FORMS:
         text = form("f", fold_of("sum"), O("x", "float32", -1), O("out", "float32"), "float32", 2, 2, share)
         out = np.full(35, np.nan, np.float32)
         threads = share * 32 if form is template.reduce_tiles else max(share, 64)
-        launch(text, 2, threads, lo=0, hi=35, out=out, x=x.ravel(), **sizes)
+        launch(text, 2, threads, lo=0, hi=35, out=out, x=x.ravel(), s_x=7, **sizes)
         np.testing.assert_allclose(out.reshape(5, 7), want, rtol=1e-5, atol=1e-5)
 
 

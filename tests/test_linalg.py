@@ -4,9 +4,9 @@ import pytest
 
 import numtorch as torch
 
-SHAPES = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
-          ((5, 2, 3), (5, 3, 4)), ((6, 1, 2, 3), (5, 3, 4)), ((5, 2, 3), (3,)), ((3,), (5, 3, 4)), ((0, 3), (3, 4)),
-          ((2, 0), (0, 4)), ((2, 1, 0), (0, 3))]
+SHAPES = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
+          ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((6, 1, 2, 3), (5, 3, 4)), ((5, 2, 3), (3,)),
+          ((3,), (5, 3, 4)), ((0, 3), (3, 4)), ((2, 0), (0, 4)), ((2, 1, 0), (0, 3))]
 
 
 @pytest.mark.parametrize("a, b", SHAPES, ids=str)
@@ -53,10 +53,12 @@ def test_addmm_with_beta_0_ignores_nan():
 
 
 @pytest.mark.parametrize("equation, shapes", [
-    ("ij,jk->ik", [(2, 3), (3, 4)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ij->ji", [(2, 3)]), ("ii", [(3, 3)]),
+    ("ij,jk->ik", [(2, 3), (3, 4)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ij->ji", [(2, 3)]),
+    ("ii", [(3, 3)]),
     ("ii->i", [(3, 3)]), ("ij->", [(2, 3)]), ("i,j->ij", [(2,), (3,)]), ("ij,ij->i", [(2, 3), (2, 3)]),
     ("...ij,...jk->...ik", [(2, 1, 3, 4), (5, 4, 2)]), ("bhqd,bhkd->bhqk", [(2, 3, 4, 5), (2, 3, 6, 5)]),
-    ("i,ij,j->", [(2,), (2, 3), (3,)]), ("ik,jk,k->ij", [(2, 3), (4, 3), (3,)]), ("abc,cd->dab", [(2, 3, 4), (4, 5)])])
+    ("i,ij,j->", [(2,), (2, 3), (3,)]), ("ik,jk,k->ij", [(2, 3), (4, 3), (3,)]),
+    ("abc,cd->dab", [(2, 3, 4), (4, 5)])])
 def test_einsum(equation, shapes):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(s) for s in shapes]
@@ -71,7 +73,8 @@ def test_products_over_products():
     for got, want in ((torch.tensordot(z, y, ([1, 2], [0, 1])), np.tensordot(c, b, ([1, 2], [0, 1]))),
                       (torch.kron(x, y), np.kron(a, b)), (torch.outer(x[0], y[0]), np.outer(a[0], b[0])),
                       (torch.inner(x, x), np.inner(a, a)), (torch.tril(y, 1), np.tril(b, 1)),
-                      (torch.triu(z), np.triu(c)), (torch.diag(y), np.diag(b)), (torch.diag(x[0], 1), np.diag(a[0], 1)),
+                      (torch.triu(z), np.triu(c)), (torch.diag(y), np.diag(b)),
+                      (torch.diag(x[0], 1), np.diag(a[0], 1)),
                       (torch.cdist(x, x), np.linalg.norm(a[:, None] - a[None], axis=-1)),
                       (y.norm(), np.linalg.norm(b)), (y.norm(3, 1), np.linalg.norm(b, 3, 1))):
         np.testing.assert_allclose(got.numpy(), want, rtol=1e-12, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back; damaged and hostile files are refused, and nothing in a file is executed."""
+"""Checkpoints: what is saved comes back; damaged and hostile files are refused; nothing in a file is run."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def checkpoint() -> dict:
     }
 
 
-# ------------------------------------------------------------------------------------------------- what comes back
+# ------------------------------------------------------------------------------------- what comes back
 
 PLAIN = [
     None,
@@ -245,7 +245,7 @@ def test_members_are_aligned_and_named_as_pytorch_names_them(checkpoint):
         assert b"ctorch\nFloatStorage\n" in z.read("archive/data.pkl")
 
 
-# ------------------------------------------------------------------------------------------------- arguments
+# ------------------------------------------------------------------------------------------- arguments
 
 
 def test_map_location(checkpoint):
@@ -379,7 +379,7 @@ def test_real_checkpoints(name):
         assert a.sum() == pytest.approx(what["sum"], rel=1e-9, abs=1e-9) and abs(a).max() == what["abs_max"]
 
 
-# ------------------------------------------------------------------------------------------------- damage
+# ---------------------------------------------------------------------------------------------- damage
 
 
 def remade(
@@ -547,7 +547,7 @@ def test_a_deflate_bomb_is_not_inflated():
         loaded(lying)
 
 
-# ------------------------------------------------------------------------------------------------- crashes
+# --------------------------------------------------------------------------------------------- crashes
 
 
 class Torn(Exception):
@@ -651,7 +651,7 @@ def test_a_save_keeps_mode_and_link(tmp_path):
     assert link.is_symlink() and nt.load(path) == 2 and path.stat().st_mode & 0o777 == 0o640
 
 
-# ------------------------------------------------------------------------------------------------- hostile files
+# --------------------------------------------------------------------------------------- hostile files
 
 watched: list | None = None
 ALARMS = (
@@ -733,33 +733,40 @@ def refused(data: bytes, match: str | None = None, **how) -> str:
     return str(caught.value)
 
 
-CALLABLES = """os.system posix.system nt.system os.popen os.execv os.remove subprocess.Popen subprocess.check_output
-    builtins.eval builtins.exec builtins.compile builtins.getattr builtins.setattr builtins.open builtins.__import__
-    builtins.map builtins.type builtins.globals builtins.vars builtins.input builtins.breakpoint builtins.print
-    __builtin__.eval __builtin__.apply __builtin__.execfile __builtin__.reduce __builtin__.file
-    runpy.run_path runpy._run_code pty.spawn multiprocessing.util.spawnv_passfds platform.popen commands.getoutput
-    torch.utils.collect_env.run torch.hub.load torch.load torch.storage._load_from_bytes torch.jit.load
-    torch.serialization.load torch.utils._config_module.load_config torch._dynamo.guards.GuardBuilder.get
-    torch.utils.bottleneck.__main__.run_cprofile torch.distributed.rpc.rref_proxy._invoke_rpc torch.Tensor.__reduce__
-    torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression torch.nn.Module torch.ops.load_library
-    numpy.load numpy.memmap numpy.testing._private.utils.runstring numpy.f2py.compile numpy.fromfile numpy.save
+CALLABLES = """
+    os.system posix.system nt.system os.popen os.execv os.remove subprocess.Popen
+    subprocess.check_output builtins.eval builtins.exec builtins.compile builtins.getattr
+    builtins.setattr builtins.open builtins.__import__ builtins.map builtins.type builtins.globals
+    builtins.vars builtins.input builtins.breakpoint builtins.print __builtin__.eval __builtin__.apply
+    __builtin__.execfile __builtin__.reduce __builtin__.file runpy.run_path runpy._run_code pty.spawn
+    multiprocessing.util.spawnv_passfds platform.popen commands.getoutput torch.utils.collect_env.run
+    torch.hub.load torch.load torch.storage._load_from_bytes torch.jit.load torch.serialization.load
+    torch.utils._config_module.load_config torch._dynamo.guards.GuardBuilder.get
+    torch.utils.bottleneck.__main__.run_cprofile torch.distributed.rpc.rref_proxy._invoke_rpc
+    torch.Tensor.__reduce__ torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression
+    torch.nn.Module torch.ops.load_library numpy.load numpy.memmap
+    numpy.testing._private.utils.runstring numpy.f2py.compile numpy.fromfile numpy.save
     numpy.lib.format.read_array numpy.core.multiarray.fromfile numpy._core.multiarray.frombuffer
-    pip.main pip._internal.main code.interact timeit.timeit cProfile.run profile.run pdb.run bdb.Bdb trace.Trace
-    webbrowser.open urllib.request.urlopen http.client.HTTPConnection ftplib.FTP smtplib.SMTP socket.create_connection
-    shutil.rmtree shutil.copy ctypes.CDLL ctypes.cdll importlib.import_module importlib.util.module_from_spec
-    marshal.loads pickle.loads pickle._loads _pickle.loads shelve.open dill.loads cloudpickle.loads joblib.load
-    types.CodeType types.FunctionType types.ModuleType functools.partial functools.reduce operator.attrgetter
-    operator.methodcaller operator.itemgetter itertools.starmap logging.config.fileConfig logging.FileHandler
-    asyncio.create_subprocess_shell idlelib.run.Executive lib2to3.pgen2.pgen.ParserGenerator doctest.debug_script
-    ensurepip.bootstrap venv.create zipfile.ZipFile tarfile.open tempfile.mktemp sqlite3.connect ssl.get_server_certificate
-    site.execsitecustomize sys.exit sys.settrace signal.signal gc.get_objects inspect.getsource ast.literal_eval
-    collections.namedtuple collections.OrderedDict.fromkeys collections.abc.Mapping copyreg._reconstructor
-    copy_reg._reconstructor copyreg.add_extension threading.Thread numtorch.load numtorch.save numtorch.compile
-    numtorch.serialization.add_safe_globals numtorch.unpickle.loads numtorch.nn.Linear __main__.x weakref.finalize
-    pydoc.pipepager pathlib.Path pathlib.PosixPath datetime.datetime argparse.Namespace enum.Enum uuid.UUID
-    _io.FileIO io.open codecs.open _codecs.decode _codecs.lookup codecs.encode torch._utils._rebuild_sparse_csr_tensor
-    torch.storage.TypedStorage torch.cuda.FloatTensor torch.FloatTensor torch._C.Generator torch.manual_seed
-    torch.set_printoptions torch.from_file torch._utils._import_dotted_name torch.nn.modules.linear.Linear""".split()
+    pip.main pip._internal.main code.interact timeit.timeit cProfile.run profile.run pdb.run bdb.Bdb
+    trace.Trace webbrowser.open urllib.request.urlopen http.client.HTTPConnection ftplib.FTP
+    smtplib.SMTP socket.create_connection shutil.rmtree shutil.copy ctypes.CDLL ctypes.cdll
+    importlib.import_module importlib.util.module_from_spec marshal.loads pickle.loads pickle._loads
+    _pickle.loads shelve.open dill.loads cloudpickle.loads joblib.load types.CodeType types.FunctionType
+    types.ModuleType functools.partial functools.reduce operator.attrgetter operator.methodcaller
+    operator.itemgetter itertools.starmap logging.config.fileConfig logging.FileHandler
+    asyncio.create_subprocess_shell idlelib.run.Executive lib2to3.pgen2.pgen.ParserGenerator
+    doctest.debug_script ensurepip.bootstrap venv.create zipfile.ZipFile tarfile.open tempfile.mktemp
+    sqlite3.connect ssl.get_server_certificate site.execsitecustomize sys.exit sys.settrace
+    signal.signal gc.get_objects inspect.getsource ast.literal_eval collections.namedtuple
+    collections.OrderedDict.fromkeys collections.abc.Mapping copyreg._reconstructor
+    copy_reg._reconstructor copyreg.add_extension threading.Thread numtorch.load numtorch.save
+    numtorch.compile numtorch.serialization.add_safe_globals numtorch.unpickle.loads numtorch.nn.Linear
+    __main__.x weakref.finalize pydoc.pipepager pathlib.Path pathlib.PosixPath datetime.datetime
+    argparse.Namespace enum.Enum uuid.UUID _io.FileIO io.open codecs.open _codecs.decode _codecs.lookup
+    codecs.encode torch._utils._rebuild_sparse_csr_tensor torch.storage.TypedStorage
+    torch.cuda.FloatTensor torch.FloatTensor torch._C.Generator torch.manual_seed torch.set_printoptions
+    torch.from_file torch._utils._import_dotted_name torch.nn.modules.linear.Linear
+""".split()
 
 FORMS = {
     "reduce": lambda m, n: b"\x80\x02" + named(m, n) + text("touch /tmp/owned") + b"\x85R.",
@@ -1004,7 +1011,7 @@ def test_python_2_strings():
     assert loaded(zipped(data), encoding="latin1") == {"a": "éÿ"}
 
 
-# ------------------------------------------------------------------------------------------------- safetensors
+# ----------------------------------------------------------------------------------------- safetensors
 
 
 def test_safetensors(tmp_path):

@@ -1,8 +1,8 @@
 """Matrix products on the CPU.
 
 Floats go to NumPy's BLAS, which takes transposed operands without copying them. Integer products whose
-partial sums stay below 2^53 are computed exactly by the float64 BLAS; the others by a kernel that wraps around
-as C does.
+partial sums stay below 2^53 are computed exactly by the float64 BLAS; the others by a kernel that wraps
+around as C does.
 """
 
 import math

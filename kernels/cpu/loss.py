@@ -101,7 +101,5 @@ def binary_cross_entropy_terms(out, x, target):
             raise RuntimeError(f"all elements of {name} should be between 0 and 1\n"
                                f"binary_cross_entropy: {name} goes from {values.min()} to {values.max()}")
     with np.errstate(divide="ignore"):
-        yes, no = np.log(x), np.log1p(-x)
-    np.maximum(yes, -100, out=yes)
-    np.maximum(no, -100, out=no)
-    np.subtract((target - 1) * no, target * yes, out=out)
+        yes, no = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
+    out[...] = (target - 1) * no - target * yes

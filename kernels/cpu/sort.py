@@ -1,9 +1,9 @@
 """Sorting, selection and searching along the last dimension on the CPU.
 
 Values become unsigned keys whose integer order is PyTorch's: NaN above everything, -0 equal to 0. Descending
-order inverts the keys, so one stable ascending sort serves both. Long rows take a radix sort (linear in the row),
-short rows a merge sort. Rows are independent; ties keep their first place, so results do not depend on the
-threads.
+order inverts the keys, so one stable ascending sort serves both. Long rows take a radix sort (linear in the
+row), short rows a merge sort. Rows are independent; ties keep their first place, so results do not depend on
+the threads.
 """
 
 import math
@@ -113,7 +113,7 @@ def smallest_places(lo, hi, order, held, keys, count, k):
 
 @kernel
 def search_rows(lo, hi, out, rows, values, count, asked, right, shared):
-    "For each value the first place in its sorted row that is not below it (right 0), or that is above it (right 1)."
+    "For each value the first place in its sorted row that is not below it, or (right) is above it."
     for i in range(lo, hi):
         base = 0 if shared else (i // asked) * count
         value = values[i]
@@ -180,7 +180,8 @@ def order_of(keys):
     else:
         tally = np.empty(rows * 256, np.int64)
         cost, bits = count * 8 * keys.itemsize, keys.itemsize * 8
-        launch(radix_argsort, rows, cost, order.reshape(-1), keys.reshape(-1), spare, spare_keys, tally, count, bits)
+        arrays = order.reshape(-1), keys.reshape(-1), spare, spare_keys, tally
+        launch(radix_argsort, rows, cost, *arrays, count, bits)
     return order, keys
 
 
@@ -211,7 +212,8 @@ def topk_along(values, places, x, k, dim, largest):
     if k <= 64 and 4 * k < count:
         order = np.empty(rows.shape[:-1] + (k,), np.int64)
         held = np.empty(order.size, keys.dtype)
-        launch(smallest_places, keys.size // count, count, order.reshape(-1), held, keys.reshape(-1), count, k)
+        items = keys.size // count
+        launch(smallest_places, items, count, order.reshape(-1), held, keys.reshape(-1), count, k)
     else:
         order = order_of(keys)[0][..., :k]
     _pick(values, places, rows, order, dim)
@@ -311,8 +313,9 @@ def search_places(out, boundaries, values, right, sorter, out_int32):
     if out.size:
         count, width = rows.shape[-1], values.shape[-1] if values.ndim else 1
         places = np.empty(out.size, np.int64)
-        launch(search_rows, out.size, 5 * count.bit_length() + 5, places, rows.reshape(-1), asked.reshape(-1), count,
-               width, int(right), int(rows.ndim == 1))
+        numbers = count, width, int(right), int(rows.ndim == 1)
+        cost = 5 * count.bit_length() + 5
+        launch(search_rows, out.size, cost, places, rows.reshape(-1), asked.reshape(-1), *numbers)
         out[...] = places.reshape(out.shape)
 
 

@@ -109,21 +109,24 @@ class Node:
         return self.attach("metadata")
 
     # ---- the reverse pass
-    def value(self, key: str) -> Any:
-        """A saved value by name. RuntimeError if its memory was written to since, or if it was freed."""
-        if self.saved is None:
+    def known(self) -> dict[str, Any]:
+        """All saved values by name."""
+        saved = self.saved
+        if saved is None:
             raise RuntimeError(FREED)
-        if key not in self.names:
-            return self.values[key]
-        i = self.names.index(key)
-        t, then = self.saved[i], self.versions[i]
-        if t.storage.version != then:
-            raise RuntimeError(self._changed(key, t, then))
-        if key == "out" and state.grad:
-            alias = t.alias()
-            alias.requires_grad, alias._node = True, self
-            return alias
-        return t
+        out = dict(self.values)
+        for key, t, then in zip(self.names, saved, self.versions):
+            if t.storage.version != then:
+                raise RuntimeError(self._changed(key, t, then))
+            out[key] = t
+        if state.grad:
+            for i in range(self.outputs):
+                key = "out" if self.outputs == 1 else f"out{i}"
+                if key in self.names:
+                    out[key] = alias = out[key].alias()
+                    alias.requires_grad = True
+                    alias._node = self if self.outputs == 1 else Output(self, i)
+        return out
 
     def _changed(self, key: str, t: Tensor, then: int) -> str:
         name = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(
@@ -219,6 +222,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
         needed = None
     pending: dict[Node, list] = {}
     heap: list[tuple[int, Node]] = []
+    leaves: dict[int, list] = {}
 
     def send(e, g) -> None:
         if type(e) is Node or isinstance(e, Node):
@@ -226,7 +230,11 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
         elif type(e) is Output:
             node, i = e.node, e.index
         else:
-            leaf(e, g)
+            slot = leaves.get(id(e))
+            if slot is None:
+                leaves[id(e)] = [e, g]
+            else:
+                slot[1] = slot[1] + g
             return
         slot = pending.get(node)
         if slot is None:
@@ -236,18 +244,24 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
             heapq.heappush(heap, (-node.seq, node))
         slot[i] = g if slot[i] is None else slot[i] + g
 
-    def leaf(t, g) -> None:
-        key = (id(t), -1)
-        hooks = t._hooks
-        if accumulate or key in wanted:
-            if hooks:
-                for fn in list(hooks.values()):
+    def finish() -> None:
+        """Hand the leaves their total gradients."""
+        while leaves:
+            key, slot = next(iter(leaves.items()))
+            t, g = slot
+            slot[1] = None
+            del leaves[key]
+            if not (accumulate or (key, -1) in wanted):
+                continue
+            if t._hooks:
+                for fn in list(t._hooks.values()):
                     got = fn(g)
                     if got is not None:
                         g = got
-            if key in wanted:
-                wanted[key] = g if wanted[key] is None else wanted[key] + g
+            if (key, -1) in wanted:
+                wanted[(key, -1)] = g
             else:
+                slot = None
                 accumulate_into(t, g, create)
 
     before = state.grad
@@ -300,6 +314,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                         g = _as_type(g, dtype)
                 send(e, g)
                 g = None
+        finish()
     finally:
         state.grad = before
     return [wanted[(e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)]
@@ -369,9 +384,9 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
             fn(t)
 
 
-# References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into:
-# the variables g of run, send and leaf (3), accumulate_into's g and getrefcount's argument (2), see tests/test_autograd.py.
-_ALONE = 5
+# References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into: the
+# caller's variable, the parameter, and the argument of getrefcount itself (tests/test_autograd.py holds it to that).
+_ALONE = 3
 
 
 def backward(tensors, grad_tensors=None, retain_graph: bool | None = None, create_graph: bool = False,

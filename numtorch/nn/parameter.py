@@ -44,8 +44,8 @@ class Parameter(Tensor, metaclass=_ParameterType):
                 "instead. To use the type as a Parameter, please correct the detach() semantics defined by "
                 "its __torch_dispatch__() implementation."
             )
-        marked._is_param = True
-        return marked
+        marked._is_param = True  # type: ignore[union-attr]
+        return marked  # type: ignore[return-value]
 
     def __deepcopy__(self, memo: dict) -> Parameter:
         if id(self) in memo:

@@ -163,6 +163,12 @@ def _convolve(name: str, dims: int, x, weight, bias, stride, padding, dilation, 
         raise RuntimeError(f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but "
                            "got input "
                            f"of size: {list(x.shape)}")
+    if taps != dims:
+        if not isinstance(stride, int) and len(stride) == taps or isinstance(padding, str):
+            raise RuntimeError(f"Expected {taps + 2}-dimensional input for {taps + 2}-dimensional weight "
+                               f"{list(weight.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} "
+                               "instead")
+        _sizes(_sizes(stride, dims, "stride"), taps, "stride")
     batched = x.ndim == dims + 2
     if not batched:
         x = x.unsqueeze(0)

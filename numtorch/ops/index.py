@@ -1,7 +1,7 @@
 """Indexing: x[key], x[key] = value, gather, scatter, masks.
 
-Basic keys (ints, slices, None, Ellipsis) make views through the public view ops. Advanced keys become one index
-tensor or None for each leading dimension and go to `index` and `index_put_values`.
+Basic keys (ints, slices, None, Ellipsis) make views through the public view ops. Advanced keys become one
+index tensor or None for each leading dimension and go to `index` and `index_put_values`.
 """
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def c_name(dtype) -> str:
 def inplace(fn: Callable, at: tuple[str, ...] = ("Tensor",), direct: bool = False) -> Callable:
     """Declare NAME_, the in-place form of `fn`: x.copy_(NAME(x, ...)).
 
-    `direct`: the kernel may write over x; it does so where nothing is recorded and no other argument shares x's
-    memory."""
+    `direct`: the kernel may write over x; it does so where nothing is recorded and no other argument shares
+    x's memory."""
     op: Any = fn.op  # type: ignore[attr-defined]
     name = op.name + "_"
 
@@ -682,7 +682,8 @@ def _is_tuple_like(key: list) -> bool:
 
 
 def _parse(x, key):
-    """(view, indices, mask): the view that the basic parts of `key` make; index tensors by dimension of the view, or None if the key is basic; the mask if the key's only advanced part is one mask."""
+    """(view, indices, mask): the view that the basic parts of `key` make; pairs (dimension of the view,
+    index tensor), or None if the key is basic; the mask if the key's only advanced part is one mask."""
     if isinstance(key, list) and _is_tuple_like(key):
         key = tuple(key)
     keys = key if isinstance(key, tuple) else (key,)

@@ -476,8 +476,8 @@ def chain_matmul(*matrices):
 
 # ----------------------------------------------------------------------------------------------------- einsum
 def _terms(equation: str, operands) -> tuple[list[list[str]], list[str]]:
-    """Labels of every operand and of the result; dimensions under an ellipsis are labelled '0', '1', … from the
-    last. RuntimeError with PyTorch's words."""
+    """Labels of every operand and of the result; dimensions under an ellipsis are labelled '0', '1', … from
+    the last. RuntimeError with PyTorch's words."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) > len(operands):

@@ -111,9 +111,6 @@ def _update(running, value, momentum: float) -> None:
 
 def _batch_norm(x, weight, bias, running_mean, running_var, training: bool, momentum: float, eps: float):
     """(out, mean, variance) after PyTorch's checks; running statistics updated in place."""
-    if training and x.ndim < 2:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but "
-                         "got 1)")
     channels = x.shape[1] if x.ndim > 1 else 0
     if not training:
         if running_mean is None:
@@ -124,6 +121,8 @@ def _batch_norm(x, weight, bias, running_mean, running_var, training: bool, mome
                                                                                                        bias)):
         _check_vector(name, v, channels)
     _check_float("batch_norm", x)
+    if x.ndim < 2:
+        return x.clone(), x.new_empty(0), x.new_empty(0)
     if not training:
         return _normalize_batch(x, running_mean, running_var, weight, bias, eps), running_mean, running_var
     out, mean, var = batch_norm_train((x, weight, bias), float(eps))
@@ -172,7 +171,23 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
 
 
 # ------------------------------------------------------------------------------------------------ layers
-@opaque(at=(), vjp={"tensors": lambda g, out, tensors: row_norm_grad((g[0], *tensors[:2]), out[1], out[2])})
+def _row_norm_rule(g, out, tensors):
+    """Gradients of `row_norm`, also of its mean and r where they are used."""
+    x, weight = tensors[:2]
+    _, mean, r = out
+    gx = gw = gb = None
+    if g[0] is not None:
+        gx, gw, gb = row_norm_grad((g[0], x, weight), mean, r)
+    if g[1] is not None:
+        to_mean = (g[1] / x.shape[1]).unsqueeze(1).expand(x.shape)
+        gx = to_mean if gx is None else gx + to_mean
+    if g[2] is not None:
+        to_r = (x - mean.unsqueeze(1)) * (-g[2] * r * r * r / x.shape[1]).unsqueeze(1)
+        gx = to_r if gx is None else gx + to_r
+    return gx, gw, gb
+
+
+@opaque(at=(), vjp={"tensors": _row_norm_rule})
 def row_norm(tensors, eps):
     """(weight x̂ + bias, mean, 1 / √(var + eps)) per row of a matrix, for tensors (x, weight, bias)."""
     x = tensors[0]

@@ -8,6 +8,7 @@ from .. import dtypes as D
 from ..dispatch import composite, wrap_dim
 from .index import c_name, title
 from .linalg import addmm, matmul
+from .view import broadcast_tensors
 
 
 # ------------------------------------------------------------------------------------------------ padding
@@ -51,11 +52,12 @@ def constant_pad_nd(input, pad, value=0):
 
 def _padded_places(mode: str, n: int, left: int, right: int) -> list[int]:
     """For each output position along a dimension of n elements, the input position it copies."""
+    if mode == "circular":
+        kept = range(max(-left, 0), n - max(-right, 0))
+        return [kept[i % len(kept)] for i in range(-max(left, 0), len(kept) + max(right, 0))]
     places = range(-left, n + right)
     if mode == "replicate":
         return [min(max(i, 0), n - 1) for i in places]
-    if mode == "circular":
-        return [i % n for i in places]
     return [-i if i < 0 else 2 * (n - 1) - i if i >= n else i for i in places]
 
 
@@ -460,9 +462,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     kind = D.promote_types(x1.dtype, x2.dtype)
     if not kind.is_floating_point:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {title(kind)}")
-    x1, x2 = x1.to(kind), x2.to(kind)
-    ndim = max(x1.ndim, x2.ndim)
-    dim = wrap_dim(dim, ndim) - ndim
+    x1, x2 = broadcast_tensors(x1.to(kind), x2.to(kind))
+    dim = wrap_dim(dim, x1.ndim)
     norms = [x.norm(2, dim, keepdim=True) for x in (x1, x2)]
     # The bound takes part in the value but not in the gradient of a norm below it.
     a, b = (x / (n + (n.detach().clamp_min(eps) - n.detach())) for x, n in zip((x1, x2), norms))

@@ -1,4 +1,4 @@
 """Tools around training: data loading, checkpointing, hooks, TensorBoard."""
-from . import data, hooks
+from . import checkpoint, data, hooks
 
-__all__ = ["data", "hooks"]
+__all__ = ["checkpoint", "data", "hooks"]

@@ -23,6 +23,9 @@ T_co = TypeVar("T_co", covariant=True)
 # What cannot change once the loader is made: samplers were built from it.
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
+# Seconds that workers are given to finish their batch before they are ended.
+PATIENCE = 5.0
+
 
 class _DatasetKind:
     Map = 0
@@ -469,13 +472,15 @@ class _Parallel(_Batches):
         if self.closed or os.getpid() != getattr(self, "pid", None):
             return
         self.closed = True
+        limit = time.monotonic() + PATIENCE
         for w in self.workers:
             w.pipe.close()
         for w in self.workers:
-            w.process.join(5.0 if w.process.is_alive() else 0)
+            w.process.join(max(0.0, limit - time.monotonic()))
+        for w in self.workers:
             if w.process.is_alive():  # it is stuck in the data set
                 w.process.terminate()
-                w.process.join(5.0)
+                w.process.join(PATIENCE)
         self.owner.clear(), self.found.clear()
 
     def __del__(self) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from .... import Tensor, bfloat16, from_numpy, int16
 
+SHARED = os.name == "posix"  # elsewhere a descriptor cannot be sent: everything goes through the pipe
 _ALIGN = 64
 _INLINE = 16 * 1024  # bytes; below this a pipe is faster than a slot
 
@@ -79,7 +80,6 @@ class Sender:
         self.pipe, self.most = pipe, most
         self.maps: dict[int, Any] = {}
         self.free: deque[int] = deque()
-        self.shared = os.name == "posix"
 
     def give_back(self, slots: list[int]) -> None:
         """Use these slots again."""
@@ -91,7 +91,7 @@ class Sender:
         stream, parts = pack(x)
         sizes = [part.nbytes for part in parts]
         total = sum(-(-n // _ALIGN) * _ALIGN for n in sizes)
-        if not self.shared or total + len(stream) <= _INLINE:
+        if not SHARED or total + len(stream) <= _INLINE:
             self.pipe.send((head, stream, sizes, None, 0))
             for part in parts:
                 self.pipe.send_bytes(part)
