@@ -568,11 +568,26 @@ def plain(fn: Callable) -> Callable:
     import math
     swap = {id(math): _PlainMath(), id(cmath): _PlainMath()}
     g = {k: swap.get(id(v), v) for k, v in fn.__globals__.items()}
-    body = types.FunctionType(fn.__code__, g, fn.__name__)
+    body = types.FunctionType(fn.__code__, g, fn.__name__, fn.__defaults__, fn.__closure__)
 
     def run(*args):
         with np.errstate(all="ignore"):
             body(*args)
+    return run
+
+
+def plain_body(fn: Callable) -> Callable:
+    """An op's body as a function of Python numbers: IEEE results where `math` raises."""
+    import math
+
+    def ieee(v):
+        return np.complex128(v) if isinstance(v, complex) else np.float64(v) if isinstance(v, float) else v
+    g = {k: (_PlainMath() if v is math else v) for k, v in fn.__globals__.items()}
+    body = types.FunctionType(fn.__code__, g, fn.__name__, fn.__defaults__, fn.__closure__)
+
+    def run(*args, **kwargs):
+        with np.errstate(all="ignore"):
+            return body(*[ieee(a) for a in args], **{k: ieee(v) for k, v in kwargs.items()})
     return run
 
 

@@ -1,20 +1,24 @@
-"""Elementary functions of one float32 or float64, written branch-free so that LLVM vectorises the loops around them.
+"""Elementary functions of one float32 or float64, written branch-free so that LLVM vectorises the loops
+around them.
 
-Every function is straight-line: assignments, one return, `a if c else b` where both sides are computed (a select), bit
-operators on integers, and the intrinsics below. A front end inlines it into an expression; it also runs as it stands
-on NumPy scalars and gives the same bits. Literals take the type of the other operand.
+Every function is straight-line: assignments, one return, `a if c else b` where both sides are computed (a
+select), bit operators on integers, and the intrinsics below. A front end inlines it into an expression; it
+also runs as it stands on NumPy scalars and gives the same bits. Literals take the type of the other operand.
 
-The text holds under the fast-math flags `contract nsz reassoc arcp`: each product that is added to something is an
-explicit fma, no sum of three terms is left for the compiler to reorder, no quotient has a constant or shared divisor,
-exponents move through integer bits, and signs of zero through the sign bit. fma, rint and bit casts are opaque to
-reassociation, so compensated steps are built from them alone.
+The text holds under the fast-math flags `contract nsz reassoc arcp`: a product that is added to something is
+an explicit fma, no sum of three terms is left for the compiler to reorder, no quotient has a constant or a
+shared divisor, powers of two move through exponent bits and signs of zero through the sign bit. fma, rint and
+bit casts are opaque to reassociation; compensated steps are built from them alone.
 
-Polynomials are minimax fits in the stated variable (Lawson's weighted least squares iterated to the Chebyshev solution in
-200-bit arithmetic, coefficients rounded to the target format one by one from the lowest, the rest refitted each time).
-The errors stated are the largest seen, in units in the last place (ulp), against a 64-bit-mantissa or 200-bit oracle.
+Polynomials are minimax fits in the stated variable: weighted least squares iterated (Lawson) in 200-bit
+arithmetic, coefficients rounded one by one from the lowest, the others refitted each time. "error" after a
+polynomial is that of the fit; "Error ... ulp" is the largest seen of the function, in units in the last
+place, over 10**7 (float32) or 10**6 (float64; erf and erfc 10**4) arguments of every size, against float64,
+64-bit mantissas or 200 bits.
 
-Copies of Cody and Waite, Software Manual for the Elementary Functions (1980), and Muller, Elementary Functions (2016), give
-the range reductions by name."""
+Range reductions: Cody and Waite, Software Manual for the Elementary Functions (1980); Payne and Hanek, Radian
+Reduction for Trigonometric Functions (1983); Muller, Elementary Functions (2016). Integer arithmetic
+wraps."""
 from __future__ import annotations
 
 import math
@@ -25,7 +29,7 @@ import numpy as np
 float32, float64 = np.float32, np.float64
 
 
-# ------------------------------------------------------------------------------------------------ intrinsics
+# ------------------------------------------------------------------------------------------------- intrinsics
 def bits(x):
     """The bit pattern of a float as a signed integer of the same width."""
     return x.view(np.int32 if x.dtype == np.float32 else np.int64)
@@ -106,7 +110,7 @@ def poly8(x, a, b, c, d, e, f, g, h):
     return fma(x, poly7(x, b, c, d, e, f, g, h), a)
 
 
-# ------------------------------------------------------------------------------------------------ exponentials, float32
+# -------------------------------------------------------------------------------------- exponentials, float32
 def _clamp_f32(x, lo, hi):
     """`x` within [lo, hi]; nan stays nan."""
     x = hi if x > hi else x
@@ -120,8 +124,8 @@ def _clamp_f64(x, lo, hi):
 
 
 def exp_f32(x):
-    """e**x. x = n ln 2 + r (Cody and Waite), e**r - 1 = r + r*r*P(r) on |r| <= 0.347, |P| error 3e-9; 2**n is applied as
-    two factors so that results below the normal range are rounded once."""
+    """e**x. x = n ln 2 + r (Cody and Waite), e**r - 1 = r + r*r*P(r) on |r| <= 0.347, |P| error 3e-9; 2**n is
+    applied as two factors so that results below the normal range are rounded once. Error 1.03 ulp."""
     c = _clamp_f32(x, -105.0, 89.5)
     n = rint(c * 1.44269504)
     r = fma(n, -0.693147182, c)
@@ -140,7 +144,7 @@ def _expm1_kernel_f32(r):
 
 
 def exp2_f32(x):
-    """2**x. x = n + r, 2**r - 1 = r*P(r) on |r| <= 0.5, error 2e-9."""
+    """2**x. x = n + r, 2**r - 1 = r*P(r) on |r| <= 0.5, error 2e-9. Error 1.05 ulp."""
     c = _clamp_f32(x, -152.0, 129.0)
     n = rint(c)
     r = c - n
@@ -153,7 +157,7 @@ def exp2_f32(x):
 
 
 def expm1_f32(x):
-    """e**x - 1 = 2 (q s + (s - 1/2)) with s = 2**(n-1), q = e**r - 1 as in exp."""
+    """e**x - 1 = 2 (q s + (s - 1/2)) with s = 2**(n-1), q = e**r - 1 as in exp. Error 1.5 ulp."""
     c = _clamp_f32(x, -18.0, 88.9)
     n = rint(c * 1.44269504)
     r = fma(n, -0.693147182, c)
@@ -166,7 +170,8 @@ def expm1_f32(x):
 
 
 def sigmoid_f32(x):
-    """1 / (1 + e**-x) = t / (t + 2**n t (1 + q)): t = 2**-64 keeps the denominator in range down to subnormal results."""
+    """1 / (1 + e**-x) = t / (t + 2**n t (1 + q)): t = 2**-64 keeps the denominator in range down to subnormal
+    results. Error 2 ulp."""
     c = _clamp_f32(x, -105.0, 40.0)
     n = rint(c * -1.44269504)
     r = fma(n, -0.693147182, -c)
@@ -177,7 +182,7 @@ def sigmoid_f32(x):
 
 
 def tanh_f32(x):
-    """x + x**3 P(x*x) on |x| < 0.625, error 2e-9, and 1 - 2 / (e**2x + 1) from there."""
+    """x + x**3 P(x*x) on |x| < 0.625, error 2e-9, and 1 - 2 / (e**2x + 1) from there. Error 1.2 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     a = _clamp_f32(a, 0.0, 10.0)
     c = a + a
@@ -205,7 +210,7 @@ def _quarter_exp_f32(a):
 
 
 def sinh_f32(x):
-    """(e**x - e**-x) / 2; x + x**3 P(x*x) on |x| < 1, error 5e-11."""
+    """(e**x - e**-x) / 2; x + x**3 P(x*x) on |x| < 1, error 5e-11. Error 1.62 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     e = _quarter_exp_f32(a)
     y = e - 0.0625 / e
@@ -217,15 +222,16 @@ def sinh_f32(x):
 
 
 def cosh_f32(x):
-    """(e**x + e**-x) / 2."""
+    """(e**x + e**-x) / 2. Error 1.47 ulp."""
     e = _quarter_exp_f32(from_bits(bits(x) & 0x7FFFFFFF))
     y = e + 0.0625 / e
     return y + y
 
 
-# ------------------------------------------------------------------------------------------------ logarithms, float32
+# ---------------------------------------------------------------------------------------- logarithms, float32
 def _exponent_bits_f32(x):
-    """An integer whose bits from 23 up are k of x = 2**k m, sqrt(1/2) <= m < sqrt(2), for x > 0; subnormal x too."""
+    """An integer whose bits from 23 up are k of x = 2**k m, sqrt(1/2) <= m < sqrt(2), for x > 0; subnormal x
+    too."""
     small = x < 1.17549435e-38
     return bits(x * 16777216.0) - 0x4B3504F3 if small else bits(x) - 0x3F3504F3
 
@@ -255,7 +261,7 @@ def _log_domain_f32(x, y):
 
 
 def log_f32(x):
-    """log x = k log 2 + log(1 + f)."""
+    """log x = k log 2 + log(1 + f). Error 0.93 ulp."""
     k = to_float(_exponent_bits_f32(x) >> 23)
     f = _fraction_f32(x)
     y = fma(k, -1.90465421e-09, _log1p_kernel_f32(f))
@@ -263,7 +269,7 @@ def log_f32(x):
 
 
 def log2_f32(x):
-    """log2 x = 2k / 2 + log(1 + f) log2 e, the factor in two parts."""
+    """log2 x = 2k / 2 + log(1 + f) log2 e, the factor in two parts. Error 1.1 ulp."""
     f = _fraction_f32(x)
     t = (f * f) * _log_series_f32(f)
     y = fma(t, 1.44269502, f * 1.92596303e-08)
@@ -273,7 +279,7 @@ def log2_f32(x):
 
 
 def log10_f32(x):
-    """log10 x = k log10 2 + log(1 + f) log10 e, each factor in two parts."""
+    """log10 x = k log10 2 + log(1 + f) log10 e, each factor in two parts. Error 0.98 ulp."""
     k = to_float(_exponent_bits_f32(x) >> 23)
     f = _fraction_f32(x)
     y = fma(k, -1.43209888e-08, f * -1.010305e-08)
@@ -284,7 +290,8 @@ def log10_f32(x):
 
 
 def log1p_f32(x):
-    """log(1 + x) = k log 2 + log(1 + f): k from the rounded sum 1 + x, f = 2**-k x + (2**-k - 1) in one rounding."""
+    """log(1 + x) = k log 2 + log(1 + f): k from the rounded sum 1 + x, f = 2**-k x + (2**-k - 1) in one
+    rounding. Error 1.48 ulp."""
     i = bits(x + 1.0) - 0x3F3504F3
     s = from_bits(0x40800000 - (i & -0x800000))
     f = fma(x * 0.25, s, fma(s, 0.25, -1.0))
@@ -296,7 +303,7 @@ def log1p_f32(x):
     return x if from_bits(bits(x) & 0x7FFFFFFF) < 2.98e-8 else y
 
 
-# ------------------------------------------------------------------------------------------------ error function, float32
+# ------------------------------------------------------------------------------------ error function, float32
 def _erf_series_f32(z):
     """erf x / x - 1 on z = x*x <= 0.766, error 9e-10."""
     return poly7(z, 0.128379166, -0.376126289, 0.112836227, -0.0268553589, 0.0051908968, -0.000802539464,
@@ -304,7 +311,8 @@ def _erf_series_f32(z):
 
 
 def erf_f32(x):
-    """erf x = x + x P(x*x) on |x| < 0.875; 1 - e**-P(|x|) on 0.875 <= |x| <= 4, error 2e-9, and 1 from there."""
+    """erf x = x + x P(x*x) on |x| < 0.875; 1 - e**-P(|x|) on 0.875 <= |x| <= 4, error 2e-9, and 1 from there.
+    Error 1.01 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     c = _clamp_f32(a, 0.0, 4.0)
     p = poly6(c, 1.12793267, 0.636743426, 0.104321755, -0.0224173069, 0.00309153064, -0.000200915907)
@@ -319,8 +327,8 @@ def erf_f32(x):
 
 
 def erfc_f32(x):
-    """1 - erf x: 1 - x - x P(x*x) on |x| < 0.875; e**(-x*x) P(t) / (|x| + 2), t = (|x| - 2) / (|x| + 2), from there in
-    float64, error 3e-9."""
+    """1 - erf x: 1 - x - x P(x*x) on |x| < 0.875; e**(-x*x) P(t) / (|x| + 2), t = (|x| - 2) / (|x| + 2), from
+    there in float64, error 3e-9. Error 1.88 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     c = float64(_clamp_f32(a, 0.0, 10.5))
     w = 1.0 / (c + 2.0)
@@ -333,9 +341,10 @@ def erfc_f32(x):
     return fma(-x, _erf_series_f32(x * x), 1.0 - x) if a < 0.875 else y
 
 
-# ------------------------------------------------------------------------------------------------ trigonometry, float32
+# -------------------------------------------------------------------------------------- trigonometry, float32
 def _remainder_f64(x, n):
-    """x - n pi/2 for |n| <= 2**44, with pi/2 in three parts (Cody and Waite): the steps are exact where they cancel."""
+    """x - n pi/2 for |n| <= 2**44, with pi/2 in three parts (Cody and Waite): the steps are exact where they
+    cancel."""
     r = fma(n, -1.5707963267948966, x)
     r = fma(n, -6.123233995736766e-17, r)
     return fma(n, 1.4973849048591698e-33, r)
@@ -353,8 +362,8 @@ def _cos_kernel_f32(z):
 
 
 def _turns_f32(d):
-    """x 2/pi mod 4 as a 64-bit fraction with two integer bits, for a float32 x = m 2**e, |x| >= 2**25, held in float64 (Payne
-    and Hanek): m times the 96 bits of 2/pi that count, cut out of 256 at bit e - 2."""
+    """x 2/pi mod 4 as a 64-bit fraction with two integer bits, for a float32 x = m 2**e, |x| >= 2**25, held
+    in float64 (Payne and Hanek): m times the 96 bits of 2/pi that count, cut out of 256 at bit e - 2."""
     i = bits(d)
     o = ((i >> 52) & 0x7FF) - 1048
     m = ((i & 0xFFFFFFFFFFFFF) | 0x10000000000000) >> 29
@@ -382,7 +391,7 @@ def _reduce_f32(x):
 
 
 def sin_f32(x):
-    """sin x = +-sin r or +-cos r, r = x - n pi/2."""
+    """sin x = +-sin r or +-cos r, r = x - n pi/2. Error 1.53 ulp."""
     r, i = _reduce_f32(x)
     r = float32(r)
     z = r * r
@@ -392,7 +401,7 @@ def sin_f32(x):
 
 
 def cos_f32(x):
-    """cos x = +-cos r or +-sin r, r = x - n pi/2."""
+    """cos x = +-cos r or +-sin r, r = x - n pi/2. Error 1.53 ulp."""
     r, i = _reduce_f32(x)
     r = float32(r)
     z = r * r
@@ -401,7 +410,7 @@ def cos_f32(x):
 
 
 def tan_f32(x):
-    """tan x = tan r or -1 / tan r, r = x - n pi/2; tan r = r + r**3 P(r*r), error 2e-9."""
+    """tan x = tan r or -1 / tan r, r = x - n pi/2; tan r = r + r**3 P(r*r), error 2e-9. Error 1.74 ulp."""
     d, i = _reduce_f32(x)
     r = float32(d)
     z = r * r
@@ -420,7 +429,7 @@ def _atan_series_f32(z):
 
 
 def atan_f32(x):
-    """atan x, as pi/2 + atan(-1 / |x|) on |x| > 1; pi/2 in two parts."""
+    """atan x, as pi/2 + atan(-1 / |x|) on |x| > 1; pi/2 in two parts. Error 1.19 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     inverse = a > 1.0
     t = (-1.0 if inverse else a) / (a if inverse else 1.0)
@@ -431,7 +440,8 @@ def atan_f32(x):
 
 
 def atan2_f32(y, x):
-    """The angle of the point (x, y): K +- atan(min / max) with K = 0, pi/2 or pi in two parts, and the sign of y."""
+    """The angle of the point (x, y): K +- atan(min / max) with K = 0, pi/2 or pi in two parts, and the sign
+    of y. Error 1.51 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     b = from_bits(bits(y) & 0x7FFFFFFF)
     steep = b > a
@@ -455,7 +465,7 @@ def _asin_series_f32(z):
 
 
 def asin_f32(x):
-    """asin x, as pi/2 - 2 asin sqrt((1 - |x|) / 2) on |x| > 1/2; pi/2 in two parts."""
+    """asin x, as pi/2 - 2 asin sqrt((1 - |x|) / 2) on |x| > 1/2; pi/2 in two parts. Error 1.58 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     far = a > 0.5
     z = (0.5 - a * 0.5 if a < 1.0 else a - a) if far else a * a
@@ -467,7 +477,8 @@ def asin_f32(x):
 
 
 def acos_f32(x):
-    """acos x = pi/2 - asin x; 2 asin sqrt((1 - x) / 2) on x > 1/2, pi less 2 asin sqrt((1 + x) / 2) on x < -1/2."""
+    """acos x = pi/2 - asin x; 2 asin sqrt((1 - x) / 2) on x > 1/2, pi less 2 asin sqrt((1 + x) / 2) on x <
+    -1/2. Error 1.09 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     far = a > 0.5
     z = (0.5 - a * 0.5 if a < 1.0 else a - a) if far else a * a
@@ -477,9 +488,9 @@ def acos_f32(x):
     return y if a <= 1.0 else float32(math.nan)
 
 
-# ------------------------------------------------------------------------------------------------ area functions, float32
+# ------------------------------------------------------------------------------------ area functions, float32
 def asinh_f32(x):
-    """log(|x| + sqrt(x*x + 1)) in float64."""
+    """log(|x| + sqrt(x*x + 1)) in float64. Error 0.5 ulp."""
     a = float64(from_bits(bits(x) & 0x7FFFFFFF))
     y = float32(_log2_wide_f64(a + float64(math.sqrt(fma(a, a, 1.0)))) * 0.6931471805599453)
     y = from_bits(bits(y) | (bits(x) & -0x80000000))
@@ -487,7 +498,7 @@ def asinh_f32(x):
 
 
 def acosh_f32(x):
-    """log(x + sqrt(x*x - 1)) in float64."""
+    """log(x + sqrt(x*x - 1)) in float64. Error 0.5 ulp."""
     a = float64(x)
     z = fma(a, a, -1.0)
     y = float32(_log2_wide_f64(a + float64(math.sqrt(z if z > 0.0 else 0.0))) * 0.6931471805599453)
@@ -495,7 +506,7 @@ def acosh_f32(x):
 
 
 def atanh_f32(x):
-    """log((1 + |x|) / (1 - |x|)) / 2 in float64."""
+    """log((1 + |x|) / (1 - |x|)) / 2 in float64. Error 0.5 ulp."""
     a = float64(from_bits(bits(x) & 0x7FFFFFFF))
     y = float32(_log2_wide_f64((1.0 + a) / (1.0 - a)) * 0.34657359027997264)
     y = from_bits(bits(y) | (bits(x) & -0x80000000))
@@ -503,7 +514,7 @@ def atanh_f32(x):
     return x if a < 0.000244140625 else y
 
 
-# ------------------------------------------------------------------------------------------------ power, float32
+# --------------------------------------------------------------------------------------------- power, float32
 def _log2_wide_f64(x):
     """log2 of a float64 that holds a float32 >= 0: f P(f), error 3e-12; enough for a float32 power."""
     i = bits(x) - 0x3FE6A09E667F3BCD
@@ -531,7 +542,8 @@ def _exp2_wide_f64(x):
 
 
 def pow_f32(x, y):
-    """x**y = 2**(y log2 |x|) in float64, with the sign of an odd y and the special cases of IEEE 754-2019, 9.2.1."""
+    """x**y = 2**(y log2 |x|) in float64, with the sign of an odd y and the special cases of IEEE 754-2019,
+    9.2.1. Error 0.54 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFF)
     e = _clamp_f32(y, -3.0e38, 3.0e38)
     z = float32(_exp2_wide_f64(float64(e) * _log2_wide_f64(float64(a))))
@@ -544,7 +556,7 @@ def pow_f32(x, y):
     return float32(1.0 if x == 1.0 else z)
 
 
-# ------------------------------------------------------------------------------------------------ exponentials, float64
+# -------------------------------------------------------------------------------------- exponentials, float64
 def _expm1_kernel_f64(r):
     """e**r - 1 = r + r*r*P(r) on |r| <= 0.347, error 6e-20."""
     p = poly4(r, 0.5, 0.16666666666666685, 0.04166666666666668,
@@ -555,7 +567,7 @@ def _expm1_kernel_f64(r):
 
 
 def exp_f64(x):
-    """e**x; as exp_f32."""
+    """e**x; as exp_f32. Error 0.97 ulp."""
     c = _clamp_f64(x, -746.0, 710.0)
     n = rint(c * 1.4426950408889634)
     r = fma(n, -0.6931471805599453, c)
@@ -568,7 +580,7 @@ def exp_f64(x):
 
 
 def exp2_f64(x):
-    """2**x; as exp2_f32."""
+    """2**x; as exp2_f32. Error 1.04 ulp."""
     c = _clamp_f64(x, -1076.0, 1025.0)
     n = rint(c)
     q = _exp2_kernel_f64(c - n)
@@ -588,7 +600,7 @@ def _exp2_kernel_f64(r):
 
 
 def expm1_f64(x):
-    """e**x - 1; as expm1_f32."""
+    """e**x - 1; as expm1_f32. Error 1.81 ulp."""
     c = _clamp_f64(x, -38.0, 709.9)
     n = rint(c * 1.4426950408889634)
     r = fma(n, -0.6931471805599453, c)
@@ -601,7 +613,7 @@ def expm1_f64(x):
 
 
 def sigmoid_f64(x):
-    """1 / (1 + e**-x) = t / (t + 2**n t (1 + q)), t = 2**-512; as sigmoid_f32."""
+    """1 / (1 + e**-x) = t / (t + 2**n t (1 + q)), t = 2**-512; as sigmoid_f32. Error 2 ulp."""
     c = _clamp_f64(x, -746.0, 40.0)
     n = rint(c * -1.4426950408889634)
     r = fma(n, -0.6931471805599453, -c)
@@ -612,7 +624,7 @@ def sigmoid_f64(x):
 
 
 def tanh_f64(x):
-    """x + x**3 P(x*x) on |x| < 0.625, error 1e-17, and 1 - 2 / (e**2x + 1) from there."""
+    """x + x**3 P(x*x) on |x| < 0.625, error 1e-17, and 1 - 2 / (e**2x + 1) from there. Error 1.18 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     a = _clamp_f64(a, 0.0, 20.0)
     c = a + a
@@ -643,7 +655,7 @@ def _quarter_exp_f64(a):
 
 
 def sinh_f64(x):
-    """(e**x - e**-x) / 2; x + x**3 P(x*x) on |x| < 1, error 3e-19."""
+    """(e**x - e**-x) / 2; x + x**3 P(x*x) on |x| < 1, error 3e-19. Error 1.63 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     e = _quarter_exp_f64(a)
     y = e - 0.0625 / e
@@ -656,13 +668,13 @@ def sinh_f64(x):
 
 
 def cosh_f64(x):
-    """(e**x + e**-x) / 2."""
+    """(e**x + e**-x) / 2. Error 1.38 ulp."""
     e = _quarter_exp_f64(from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF))
     y = e + 0.0625 / e
     return y + y
 
 
-# ------------------------------------------------------------------------------------------------ logarithms, float64
+# ---------------------------------------------------------------------------------------- logarithms, float64
 def _split_f64(x):
     """(k, 2 (m - 1)) of x = 2**k m, sqrt(1/2) <= m < sqrt(2), for x > 0, subnormal x too; k is an integer."""
     small = x < 2.2250738585072014e-308
@@ -673,7 +685,8 @@ def _split_f64(x):
 
 
 def _log_tail_f64(g):
-    """log(1 + f) - f, g = 2f, on -0.293 <= f <= 0.414: s (f*f/2 + R(s*s)) - f*f/2 with s = f / (2 + f), error 2e-18."""
+    """log(1 + f) - f, g = 2f, on -0.293 <= f <= 0.414: s (f*f/2 + R(s*s)) - f*f/2 with s = f / (2 + f), error
+    2e-18."""
     f = g * 0.5
     s = f / (f + 2.0)
     h = (g * g) * 0.125
@@ -690,7 +703,7 @@ def _log_domain_f64(x, y):
 
 
 def log_f64(x):
-    """log x = k log 2 + log(1 + f)."""
+    """log x = k log 2 + log(1 + f). Error 0.86 ulp."""
     i, g = _split_f64(x)
     k = to_float(i)
     y = fma(k, 2.3190468138462996e-17, _log_tail_f64(g))
@@ -699,7 +712,7 @@ def log_f64(x):
 
 
 def log2_f64(x):
-    """log2 x = 2k / 2 + log(1 + f) log2 e, the factor in two parts."""
+    """log2 x = 2k / 2 + log(1 + f) log2 e, the factor in two parts. Error 0.98 ulp."""
     i, g = _split_f64(x)
     y = fma(_log_tail_f64(g), 1.4426950408889634, g * 1.0177636870465517e-17)
     y = fma(g, 0.7213475204444817, y)
@@ -707,7 +720,7 @@ def log2_f64(x):
 
 
 def log10_f64(x):
-    """log10 x = k log10 2 + log(1 + f) log10 e, each factor in two parts."""
+    """log10 x = k log10 2 + log(1 + f) log10 e, each factor in two parts. Error 0.93 ulp."""
     i, g = _split_f64(x)
     k = to_float(i)
     y = fma(k, -2.8037281277851704e-18, g * 5.491598251083825e-18)
@@ -717,7 +730,7 @@ def log10_f64(x):
 
 
 def log1p_f64(x):
-    """log(1 + x); as log1p_f32."""
+    """log(1 + x); as log1p_f32. Error 1.3 ulp."""
     i = bits(x + 1.0) - 0x3FE6A09E667F3BCD
     s = from_bits(0x4010000000000000 - (i & -0x10000000000000))
     g = fma(x * 0.5, s, fma(s, 0.5, -2.0))
@@ -730,7 +743,7 @@ def log1p_f64(x):
     return x if from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF) < 5.5e-17 else y
 
 
-# ------------------------------------------------------------------------------------------------ error function, float64
+# ------------------------------------------------------------------------------------ error function, float64
 def _erf_series_f64(z):
     """erf x / x - 1 on z = x*x <= 0.766, error 3e-17."""
     return poly4(z, 0.12837916709551256, -0.37612638903183077, 0.11283791670918115,
@@ -740,8 +753,8 @@ def _erf_series_f64(z):
 
 
 def _erfc_tail_f64(c):
-    """(n, y, v) of erfc c = 2**n (y + v) on 0.875 <= c <= 27.5: e**(-c*c) P(t) / c, t = (c - 3) / (c + 3), error 2e-17;
-    c*c, P and 1 / c are kept in two parts."""
+    """(n, y, v) of erfc c = 2**n (y + v) on 0.875 <= c <= 27.5: e**(-c*c) P(t) / c, t = (c - 3) / (c + 3),
+    error 2e-17; c*c, P and 1 / c are kept in two parts."""
     w = 1.0 / c
     e = fma(-c, w, 1.0)
     t = (c - 3.0) / (c + 3.0)
@@ -766,7 +779,7 @@ def _erfc_tail_f64(c):
 
 
 def erf_f64(x):
-    """erf x = x + x P(x*x) on |x| < 0.875; 1 - erfc |x| from there."""
+    """erf x = x + x P(x*x) on |x| < 0.875; 1 - erfc |x| from there. Error 1.55 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     n, y, v = _erfc_tail_f64(_clamp_f64(a, 0.875, 6.0))
     s = from_bits((bits(n + 6755399441055744.0) - 0x4338000000000000 + 1023) << 52)
@@ -776,7 +789,7 @@ def erf_f64(x):
 
 
 def erfc_f64(x):
-    """1 - erf x: 1 - x - x P(x*x) on |x| < 0.875; e**(-x*x) P(t) / |x| from there."""
+    """1 - erf x: 1 - x - x P(x*x) on |x| < 0.875; e**(-x*x) P(t) / |x| from there. Error 1.67 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     n, y, v = _erfc_tail_f64(_clamp_f64(a, 0.875, 27.5))
     i = bits(n + 6755399441055744.0) - 0x4338000000000000
@@ -787,9 +800,10 @@ def erfc_f64(x):
     return fma(-x, _erf_series_f64(x * x), 1.0 - x) if a < 0.875 else y
 
 
-# ------------------------------------------------------------------------------------------------ trigonometry, float64
+# -------------------------------------------------------------------------------------- trigonometry, float64
 def _window_f64(o):
-    """Bits o ... o+191 of 64 zero bits followed by 2/pi, as three integers: a shifter over 20 words, then over bits."""
+    """Bits o ... o+191 of 64 zero bits followed by 2/pi, as three integers: a shifter over 20 words, then
+    over bits."""
     w = -((o >> 10) & 1)
     a0 = (w & 0x7527BAC7EBE5F17B)
     a1 = (w & -0x600145663BE9783D) ^ -0x5D067C91B1BBEAD7
@@ -834,8 +848,8 @@ def _window_f64(o):
 
 
 def _far_f64(x):
-    """(r, low part of r, n mod 4) of x = n pi/2 + r for |x| >= 2**44 (Payne and Hanek): x = m 2**e times the 192 bits of 2/pi
-    that count, in 32-bit pieces, is the turn with 2 integer and 126 fraction bits."""
+    """(r, low part of r, n mod 4) of x = n pi/2 + r for |x| >= 2**44 (Payne and Hanek): x = m 2**e times the
+    192 bits of 2/pi that count, in 32-bit pieces, is the turn with 2 integer and 126 fraction bits."""
     i = bits(x)
     h, g, l = _window_f64(((i >> 52) & 0x7FF) - 1013)
     m = (i & 0xFFFFFFFFFFFFF) | 0x10000000000000
@@ -867,8 +881,8 @@ def _far_f64(x):
 
 
 def _reduce_f64(x):
-    """(r, low part of r, n mod 4) of x = n pi/2 + r, |r| <= pi/4, for any finite x; r is nan for the others. Cody and Waite with
-    pi/2 in three parts up to 2**43, where the first step is exact."""
+    """(r, low part of r, n mod 4) of x = n pi/2 + r, |r| <= pi/4, for any finite x; r is nan for the others.
+    Cody and Waite with pi/2 in three parts up to 2**43, where the first step is exact."""
     n = rint(x * 0.6366197723675814)
     a = fma(n, -1.5707963267948966, x)
     r = fma(n, -6.123233995736766e-17, a)
@@ -896,7 +910,7 @@ def _cos_kernel_f64(r, e, z):
 
 
 def sin_f64(x):
-    """sin x = +-sin r or +-cos r, r = x - n pi/2."""
+    """sin x = +-sin r or +-cos r, r = x - n pi/2. Error 0.9 ulp."""
     r, e, i = _reduce_f64(x)
     z = r * r
     y = _sin_kernel_f64(r, e, z) if i & 1 == 0 else _cos_kernel_f64(r, e, z)
@@ -905,7 +919,7 @@ def sin_f64(x):
 
 
 def cos_f64(x):
-    """cos x = +-cos r or +-sin r, r = x - n pi/2."""
+    """cos x = +-cos r or +-sin r, r = x - n pi/2. Error 0.87 ulp."""
     r, e, i = _reduce_f64(x)
     z = r * r
     y = _cos_kernel_f64(r, e, z) if i & 1 == 0 else _sin_kernel_f64(r, e, z)
@@ -913,7 +927,7 @@ def cos_f64(x):
 
 
 def tan_f64(x):
-    """tan x = tan r or -1 / tan r, r = x - n pi/2; tan r = r + r**3 P(r*r), error 2e-17."""
+    """tan x = tan r or -1 / tan r, r = x - n pi/2; tan r = r + r**3 P(r*r), error 2e-17. Error 1.77 ulp."""
     r, e, i = _reduce_f64(x)
     z = r * r
     p = poly7(z, 0.3333333333333277, 0.13333333333415548, 0.053968253926234167, 0.021869489619300787,
@@ -945,7 +959,8 @@ def _atan_ratio_f64(b, a):
 
 
 def atan_f64(x):
-    """atan x = K + atan((|x| - k) / (1 + k |x|)) with k = 0, 1 or infinity, K = 0, pi/4 or pi/2 in two parts."""
+    """atan x = K + atan((|x| - k) / (1 + k |x|)) with k = 0, 1 or infinity, K = 0, pi/4 or pi/2 in two parts.
+    Error 0.81 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     t, i = _atan_ratio_f64(a, 1.0)
     k = float64(3.141592653589793) if i == 2 else (float64(1.5707963267948966) if i == 1 else 0.0)
@@ -956,7 +971,8 @@ def atan_f64(x):
 
 
 def atan2_f64(y, x):
-    """The angle of the point (x, y): K +- atan t, t as in atan, K a multiple of pi/4 in two parts, and the sign of y."""
+    """The angle of the point (x, y): K +- atan t, t as in atan, K a multiple of pi/4 in two parts, and the
+    sign of y. Error 1.44 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     b = from_bits(bits(y) & 0x7FFFFFFFFFFFFFFF)
     m = a if a > b else b
@@ -984,7 +1000,7 @@ def _asin_series_f64(z):
 
 
 def asin_f64(x):
-    """asin x, as pi/2 - 2 asin sqrt((1 - |x|) / 2) on |x| > 1/2; pi/2 in two parts."""
+    """asin x, as pi/2 - 2 asin sqrt((1 - |x|) / 2) on |x| > 1/2; pi/2 in two parts. Error 1.68 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     far = a > 0.5
     z = (0.5 - a * 0.5 if a < 1.0 else a - a) if far else a * a
@@ -996,7 +1012,8 @@ def asin_f64(x):
 
 
 def acos_f64(x):
-    """acos x = pi/2 - asin x; 2 asin sqrt((1 - x) / 2) on x > 1/2, pi less 2 asin sqrt((1 + x) / 2) on x < -1/2."""
+    """acos x = pi/2 - asin x; 2 asin sqrt((1 - x) / 2) on x > 1/2, pi less 2 asin sqrt((1 + x) / 2) on x <
+    -1/2. Error 1.18 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     far = a > 0.5
     z = (0.5 - a * 0.5 if a < 1.0 else a - a) if far else a * a
@@ -1006,7 +1023,7 @@ def acos_f64(x):
     return y if a <= 1.0 else float64(math.nan)
 
 
-# ------------------------------------------------------------------------------------------------ area functions, float64
+# ------------------------------------------------------------------------------------ area functions, float64
 def _log_sum_f64(w, r, i):
     """log(w (1 + r) 2**i) for w > 0 and |r| of a few roundings."""
     j, g = _split_f64(w)
@@ -1018,12 +1035,13 @@ def _log_sum_f64(w, r, i):
 
 
 def _add_low_f64(b, a, s):
-    """The rounding error of s = a + b, b >= a >= 0: (b - s) + a, with b - s as one fma that no compiler reorders."""
+    """The rounding error of s = a + b, b >= a >= 0: (b - s) + a, with b - s as one fma that no compiler
+    reorders."""
     return fma(from_bits(bits(s) + 0x10000000000000), -0.5, b) + a
 
 
 def asinh_f64(x):
-    """log(|x| + sqrt(x*x + 1)), root and sum in two parts; log(2 |x|) on |x| > 2**28."""
+    """log(|x| + sqrt(x*x + 1)), root and sum in two parts; log(2 |x|) on |x| > 2**28. Error 0.89 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     big = a > 268435456.0
     b = float64(1.0) if big else a
@@ -1037,7 +1055,7 @@ def asinh_f64(x):
 
 
 def acosh_f64(x):
-    """log(x + sqrt((x - 1) (x + 1))), root and sum in two parts; log(2 x) on x > 2**28."""
+    """log(x + sqrt((x - 1) (x + 1))), root and sum in two parts; log(2 x) on x > 2**28. Error 0.89 ulp."""
     big = x > 268435456.0
     b = float64(2.0) if big else x
     c = b - 1.0
@@ -1051,7 +1069,7 @@ def acosh_f64(x):
 
 
 def atanh_f64(x):
-    """log((1 + |x|) / (1 - |x|)) / 2, numerator, denominator and quotient in two parts."""
+    """log((1 + |x|) / (1 - |x|)) / 2, numerator, denominator and quotient in two parts. Error 0.91 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     n = a + 1.0
     d = 1.0 - a
@@ -1064,10 +1082,10 @@ def atanh_f64(x):
     return x if a < 7.450580596923828e-09 else from_bits(bits(y) | (bits(x) & -0x8000000000000000))
 
 
-# ------------------------------------------------------------------------------------------------ power, float64
+# --------------------------------------------------------------------------------------------- power, float64
 def pow_f64(x, y):
-    """x**y = 2**(y log2 |x|), the logarithm in two doubles: log2 m = s (C + z (C/3 + z P(z))), s = (m - 1) / (m + 1), z = s*s,
-    C = 2 / log 2, error 8e-23; sign and special cases as pow_f32."""
+    """x**y = 2**(y log2 |x|), the logarithm in two doubles: log2 m = s (C + z (C/3 + z P(z))), s = (m - 1) /
+    (m + 1), z = s*s, C = 2 / log 2, error 8e-23; sign and special cases as pow_f32. Error 1.25 ulp."""
     a = from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)
     i, g = _split_f64(a)
     k = to_float(i)

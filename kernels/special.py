@@ -1,7 +1,7 @@
 """Special functions of float64 numbers with loops and branches, for kernels that call them once an element.
 
-Each takes and returns float64; float32 callers round the result. Errors are relative and the largest seen against
-200-bit arithmetic. Domain errors give nan, poles inf, as PyTorch's functions do."""
+Each takes and returns float64; float32 callers round the result. Errors are relative and the largest seen
+against 200-bit arithmetic. Domain errors give nan, poles inf, as PyTorch's functions do."""
 from __future__ import annotations
 
 import math
@@ -13,7 +13,8 @@ from .jit import device
 def digamma(x):
     """psi(x) = d/dx log gamma(x): recurrence up to x >= 10, then log x - 1/(2x) - sum B_2k / (2k x**2k).
 
-    psi(1 - x) - pi / tan(pi x) below 0; -+inf at +-0, nan at the negative integers. Error 1e-15 of max(1, |psi|)."""
+    psi(1 - x) - pi / tan(pi x) below 0; -+inf at +-0, nan at the negative integers. Error 1e-15 of max(1,
+    |psi|)."""
     if x == 0.0:
         return math.copysign(math.inf, -x)
     if x == math.inf:
@@ -36,7 +37,8 @@ def digamma(x):
 
 @device
 def zeta(s, q):
-    """Hurwitz zeta sum (q + k)**-s over k >= 0: terms up to q + k >= s + 10, then Euler and Maclaurin. Error 4e-15.
+    """Hurwitz zeta sum (q + k)**-s over k >= 0: terms up to q + k >= s + 10, then Euler and Maclaurin. Error
+    4e-15.
 
     inf at s = 1 and at the poles q = 0, -1, ...; nan for s < 1, and for q < 0 where s is no integer."""
     if s == 1.0:
@@ -93,8 +95,8 @@ def polygamma(n, x):
 
 @device
 def erfcx(x):
-    """e**(x*x) erfc x. P(t) / x with t = (x - 3) / (x + 3) on [0.875, 27.5], P a minimax polynomial (as in erfc of
-    scalar.py), the asymptotic series above, e**(x*x) erfc x below. Error 4e-16 for x > 0.875."""
+    """e**(x*x) erfc x. P(t) / x with t = (x - 3) / (x + 3) on [0.875, 27.5], P a minimax polynomial (as in
+    erfc of scalar.py), the asymptotic series above, e**(x*x) erfc x below. Error 4e-16 for x > 0.875."""
     if x < -26.7:
         return math.inf
     if x < 0.875:
@@ -152,7 +154,8 @@ def erfc_inverse(p):
 
 @device
 def erfinv(y):
-    """x with erf x = y: Halley's rule on erf from the first four terms of its inverse, on log erfc from |y| > 0.75.
+    """x with erf x = y: Halley's rule on erf from the first four terms of its inverse, on log erfc from |y| >
+    0.75.
 
     +-inf at +-1, nan beyond. Error 3e-16."""
     a = abs(y)

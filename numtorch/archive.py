@@ -187,7 +187,7 @@ class ArchiveReader:
             out = self._inflated(member)
         crc = 0
         for at in range(0, member.size, _CHUNK):
-            crc = zlib.crc32(out[at:at + _CHUNK], crc)
+            crc = zlib.crc32(out[at:at + _CHUNK].data, crc)
         if crc != member.crc:
             raise RuntimeError(f"PytorchStreamReader failed reading file {name}: its CRC-32 is {crc:08x} and "
                                f"was saved as {member.crc:08x}. The file is damaged.")
@@ -206,7 +206,7 @@ class ArchiveReader:
 
 def fill(file: BinaryIO, out: np.ndarray) -> None:
     """Read exactly as many bytes as `out` (uint8) holds. RuntimeError if the file ends before."""
-    view, at = memoryview(out), 0
+    view, at = out.data, 0
     into = getattr(file, "readinto", None)
     while at < len(view):
         if into is not None:
@@ -268,8 +268,8 @@ class ArchiveWriter:
             raise OSError(f"the file took {got} of {len(data)} bytes")
         self.at += len(data)
 
-    def add(self, name: str, data: bytes | np.ndarray) -> None:
-        """One member: `data` is bytes or contiguous uint8 memory."""
+    def add(self, name: str, data: bytes | memoryview) -> None:
+        """One member."""
         view = memoryview(data)
         size, big = len(view), len(view) >= _BIG
         member = Member(f"{self.root}/{name}", size, size, 0, _FLAGS, 0, self.at)

@@ -236,7 +236,7 @@ def _view(storage: Storage, layout: Layout, dtype: dtypes.dtype) -> Tensor:
     """A leaf tensor on `storage`."""
     made = object.__new__(Tensor)
     made.storage, made.layout, made.dtype = storage, layout, dtype
-    made.requires_grad, made._node, made._base = False, None, None
+    made.requires_grad, made._node, made._base = False, None, None  # type: ignore[attr-defined]
     return made
 
 
@@ -575,7 +575,7 @@ def _finished(made: Tensor, requires_grad: Any, hooks: Any, more: list) -> Tenso
         if bits.get("conj"):
             made = made.conj()
         if bits.get("neg"):
-            made = -made
+            made = made.neg()  # type: ignore[attr-defined]
     return made.requires_grad_() if requires_grad else made
 
 
@@ -655,4 +655,8 @@ class Survey(Interpreter):
     def set_items(self, target: Any, flat: list) -> None:
         pass
 
-    append_items = add_items = set_items
+    def append_items(self, target: Any, items: list) -> None:
+        pass
+
+    def add_items(self, target: Any, items: list) -> None:
+        pass

@@ -45,7 +45,7 @@ def save_file(
         data = host_bytes(t.storage, t.dtype)[start:start + t.layout.numel * t.dtype.itemsize]
         header[name] = {"dtype": _CODES[t.dtype.name], "shape": list(t.layout.shape),
                         "data_offsets": [at, at + len(data)]}
-        parts.append(data)
+        parts.append(data.data)
         at += len(data)
     plain = {str(k): str(v) for k, v in (metadata or {}).items() if k != _DIGEST}
     header["__metadata__"] = {**plain, _DIGEST: _digest(header, plain, [zlib.crc32(p) for p in parts])}
@@ -55,7 +55,7 @@ def save_file(
     def write(file: Any) -> None:
         file.write(len(text).to_bytes(8, "little") + text)
         for part in parts:
-            file.write(memoryview(part))
+            file.write(part)
 
     write_whole(os.fspath(filename), write)
 
@@ -80,7 +80,7 @@ def load_file(filename: str | os.PathLike, device: Any = "cpu") -> dict[str, Ten
             raw = np.empty(end - start, np.uint8)
             file.seek(8 + length + start)
             fill(file, raw)
-            crcs.append(zlib.crc32(raw))
+            crcs.append(zlib.crc32(raw.data))
             t = whole(Storage(raw != 0 if dtype is dtypes.bool else raw.view(dtype.numpy)), dtype)
             t.layout = contiguous(tuple(entry["shape"]))
             out[name] = t if device == "cpu" else t.to(device)

@@ -37,6 +37,7 @@ from .checkpoint import (
 from .devices import device
 from .layouts import Size
 from .legacy import TypedStorage, UntypedStorage
+from .memory_format import layout
 from .storage import Storage
 from .tensor import Tensor
 from .unpickle import Approved, Limits, UnpicklingError, full_name, shown
@@ -288,7 +289,7 @@ def _write_archive(obj: Any, file: Any, protocol: int, byteorder: bool) -> None:
     if byteorder:
         archive.add("byteorder", sys.byteorder.encode())
     for key, stored in enumerate(pickler.stored.values()):
-        archive.add(f"data/{key}", host_bytes(stored._storage, stored.dtype))
+        archive.add(f"data/{key}", host_bytes(stored._storage, stored.dtype).data)
     archive.add("version", b"3\n")
     archive.close()
 
@@ -308,7 +309,7 @@ def _write_legacy(obj: Any, file: Any, protocol: int, byteorder: bool) -> None:
     file.write(pickle.dumps([str(k) for k in range(len(pickler.stored))], protocol))
     for stored in pickler.stored.values():
         file.write(struct.pack("=q", len(stored)))
-        file.write(memoryview(host_bytes(stored._storage, stored.dtype)))
+        file.write(host_bytes(stored._storage, stored.dtype).data)
 
 
 def host_bytes(storage: Storage, dtype: dtypes.dtype) -> np.ndarray:
@@ -394,6 +395,7 @@ _TENSOR, _META = (
 _PARAMETER = _Name("torch._utils", "_rebuild_parameter")
 _PARAMETER_STATE = _Name("torch._utils", "_rebuild_parameter_with_state")
 _FROM_TYPE, _TENSOR_TYPE = _Name("torch._tensor", "_rebuild_from_type_v2"), _Name("torch", "Tensor")
+_GET_LAYOUT = _Name("torch.serialization", "_get_layout")
 _SIZE, _DEVICE, _UNTYPED = (
     _Name("torch", "Size"),
     _Name("torch", "device"),
@@ -402,7 +404,10 @@ _SIZE, _DEVICE, _UNTYPED = (
 _STORAGE_NAMES = {name: _Name("torch", storage) for name, storage in STORAGE_OF.items()}
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+_PurePickler: Any = pickle._Pickler  # type: ignore[attr-defined]
+
+
+class _Pickler(_PurePickler):
     """Pickles an object with PyTorch's names for its tensors; storages are set aside in `stored`."""
 
     def __init__(self, file: io.BytesIO, protocol: int, legacy: bool = False):
@@ -443,6 +448,8 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
             return _SIZE, (tuple(obj),)
         if kind is device:
             return _DEVICE, (obj.type,) if obj.index is None else (obj.type, obj.index)
+        if kind is layout:
+            return _GET_LAYOUT, (repr(obj),)
         if kind is _Name or kind is dtypes.dtype:
             return obj.name
         return NotImplemented
@@ -451,7 +458,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         _warn_of_hooks(obj)
         state = _state_of(obj)
         if kind is self.parameter:
-            args = (_Data(obj), obj.requires_grad, OrderedDict())
+            args: tuple = (_Data(obj), obj.requires_grad, OrderedDict())
             return (_PARAMETER_STATE, (*args, state)) if state else (_PARAMETER, args)
         if kind is Tensor and not state:
             return _tensor_parts(obj, obj.requires_grad)
@@ -483,17 +490,14 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
             self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
         self.memoize(obj)
 
-    dispatch = {**pickle._Pickler.dispatch, type: lambda self, obj: self.save_type(obj)}  # type: ignore
-
 
 def _tensor_parts(t: Tensor, requires_grad: bool) -> tuple:
-    layout = t.layout
-    shape, strides = tuple(layout.shape), tuple(layout.strides)
+    shape, strides = tuple(t.layout.shape), tuple(t.layout.strides)
     if t.storage.device.type == "meta":
         return _META, (t.dtype, shape, strides, requires_grad)
     return _TENSOR, (
         TypedStorage(t.storage, t.dtype),
-        layout.offset,
+        t.layout.offset,
         shape,
         strides,
         requires_grad,

@@ -594,7 +594,7 @@ def _check_dtype_state(value: np.dtype, state: Any) -> None:
         raise UnpicklingError("the state of a numpy.dtype is not that of a plain type")
     if order == ">" and value.itemsize > 1:
         width = (value.itemsize, 4) if value.kind == "U" else (-1, -1)
-        value.__setstate__((3, ">", None, None, None, *width, 0))
+        value.__setstate__((3, ">", None, None, None, *width, 0))  # type: ignore[attr-defined]
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
@@ -615,7 +615,7 @@ def _fill_array(made: np.ndarray, state: Any, limits: Limits) -> None:
     if dtype.hasobject or count * dtype.itemsize != len(raw):
         raise UnpicklingError(f"a numpy array of {count} elements of {dtype} in {len(raw)} bytes")
     limits.charge(len(raw))
-    made.__setstate__((1, shape, dtype, bool(fortran), raw))
+    made.__setstate__((1, shape, dtype, bool(fortran), raw))  # type: ignore[arg-type]
 
 
 def _scalar(args: tuple) -> Any:

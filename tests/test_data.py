@@ -41,7 +41,8 @@ class Odd(Dataset):
 
     def __getitem__(self, i):
         return {"big": nt.full((100, 100), float(i)), "half": nt.full((3,), i, dtype=nt.bfloat16),
-                "name": f"n{i}", "none": nt.zeros(0, 3), "scalar": nt.tensor(i), "array": np.arange(i, i + 5000),
+                "name": f"n{i}", "none": nt.zeros(0, 3), "scalar": nt.tensor(i),
+                "array": np.arange(i, i + 5000),
                 "flag": i % 2 == 0, "text": "x" * 30000}
 
 

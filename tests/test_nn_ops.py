@@ -39,7 +39,8 @@ def test_conv2d(dtype, tolerance, stride, padding, kernel):
 
 
 def test_convolution_gradients_are_adjoint():
-    x, w = torch.from_numpy(draw(2, 3, 7, 6)).requires_grad_(), torch.from_numpy(draw(4, 3, 3, 2)).requires_grad_()
+    x, w = torch.from_numpy(draw(2, 3, 7, 6)).requires_grad_(), torch.from_numpy(draw(4, 3, 3,
+                                                                                      2)).requires_grad_()
     y = F["conv2d"](x, w, None, 2, 1)
     g = torch.from_numpy(draw(*y.shape, seed=2))
     gx, gw = torch.autograd.grad((y * g).sum(), (x, w))
@@ -175,29 +176,29 @@ def long(*shape):
 
 ERRORS = [
     ("conv2d", lambda f: f(t(1, 28, 28, 3), t(8, 3, 3, 3)), RuntimeError,
-     "Given groups=1, weight of size [8, 3, 3, 3], expected input[1, 28, 28, 3] to have 3 channels, but got 28 "
-     "channels instead"),
+     "Given groups=1, weight of size [8, 3, 3, 3], expected input[1, 28, 28, 3] to have 3 channels, but got "
+     "28 channels instead"),
     ("conv2d", lambda f: f(t(28, 28), t(8, 3, 3, 3)), RuntimeError,
      "Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: [28, 28]"),
     ("conv2d", lambda f: f(t(1, 3, 2, 2), t(8, 3, 3, 3), padding=(1, 0)), RuntimeError,
-     "Calculated padded input size per channel: (4 x 2). Kernel size: (3 x 3). Kernel size can't be greater than "
-     "actual input size"),
+     "Calculated padded input size per channel: (4 x 2). Kernel size: (3 x 3). Kernel size can't be greater "
+     "than actual input size"),
     ("conv2d", lambda f: f(t(1, 3, 8, 8), t(8, 3, 3, 3), t(7)), RuntimeError,
-     "Given weight of size [8, 3, 3, 3], expected bias to be 1-dimensional with 8 elements, but got bias of size [7] "
-     "instead"),
+     "Given weight of size [8, 3, 3, 3], expected bias to be 1-dimensional with 8 elements, but got bias of "
+     "size [7] instead"),
     ("conv2d", lambda f: f(t(1, 4, 8, 8), t(7, 2, 3, 3), groups=2), RuntimeError,
-     "Given groups=2, expected weight to be divisible by 2 at dimension 0, but got weight of size [[7, 2, 3, 3]] "
-     "instead"),
+     "Given groups=2, expected weight to be divisible by 2 at dimension 0, but got weight of size [[7, 2, 3, "
+     "3]] instead"),
     ("conv2d", lambda f: f(t(1, 4, 8, 8), t(8, 4, 3, 3), stride=0), RuntimeError,
      "non-positive stride is not supported"),
     ("conv2d", lambda f: f(t(1, 4, 8, 8), t(8, 4, 3, 3), stride=(1, 1, 1)), RuntimeError,
-     "expected stride to be a single integer value or a list of 2 values to match the convolution dimensions, but "
-     "got stride=[1, 1, 1]"),
+     "expected stride to be a single integer value or a list of 2 values to match the convolution "
+     "dimensions, but got stride=[1, 1, 1]"),
     ("conv2d", lambda f: f(t(1, 4, 8, 8), t(8, 4, 3, 3), padding="same", stride=2), RuntimeError,
      "padding='same' is not supported for strided convolutions"),
     ("conv_transpose2d", lambda f: f(t(1, 4, 8, 8), t(3, 4, 3, 3)), RuntimeError,
-     "Given transposed=1, weight of size [3, 4, 3, 3], expected input[1, 4, 8, 8] to have 3 channels, but got 4 "
-     "channels instead"),
+     "Given transposed=1, weight of size [3, 4, 3, 3], expected input[1, 4, 8, 8] to have 3 channels, but "
+     "got 4 channels instead"),
     ("max_pool2d", lambda f: f(t(1, 4, 8, 8), 3, padding=2), RuntimeError,
      "pad should be at most half of effective kernel size, but got pad=2, kernel_size=3 and dilation=1"),
     ("max_pool2d", lambda f: f(t(1, 4, 2, 2), 3), RuntimeError,
@@ -211,19 +212,22 @@ ERRORS = [
     ("nll_loss", lambda f: f(t(4, 3), long(4) + 3), IndexError, "Target 3 is out of bounds."),
     ("nll_loss", lambda f: f(t(4, 3), long(5)), ValueError,
      "Expected input batch_size (4) to match target batch_size (5)."),
-    ("nll_loss", lambda f: f(t(4, 3), t(4)), RuntimeError, "expected target dtype to be Long or Byte, but got Float"),
+    ("nll_loss", lambda f: f(t(4, 3), t(4)), RuntimeError, "expected target dtype to be Long or Byte, but "
+                                                           "got Float"),
     ("cross_entropy", lambda f: f(t(4, 3), long(4, 1)), RuntimeError,
      "0D or 1D target tensor expected, multi-target not supported"),
     ("cross_entropy", lambda f: f(t(4, 3), long(4, 3)), RuntimeError,
      "Expected floating point type for target with class probabilities, got Long"),
-    ("nll_loss", lambda f: f(t(4, 3), long(4), reduction="foo"), ValueError, "foo is not a valid value for reduction"),
+    ("nll_loss", lambda f: f(t(4, 3), long(4), reduction="foo"), ValueError, "foo is not a valid value for "
+                                                                             "reduction"),
     ("binary_cross_entropy", lambda f: f(t(8) * 2, t(8)), RuntimeError,
      "all elements of input should be between 0 and 1"),
     ("binary_cross_entropy_with_logits", lambda f: f(t(8, 1), t(8)), ValueError,
      "Target size (torch.Size([8])) must be the same as input size (torch.Size([8, 1]))"),
     ("batch_norm", lambda f: f(t(1, 3), None, None, training=True), ValueError,
      "Expected more than 1 value per channel when training, got input size torch.Size([1, 3])"),
-    ("batch_norm", lambda f: f(t(4, 3), t(2), t(3)), RuntimeError, "running_mean should contain 3 elements not 2"),
+    ("batch_norm", lambda f: f(t(4, 3), t(2), t(3)), RuntimeError, "running_mean should contain 3 elements "
+                                                                   "not 2"),
     ("layer_norm", lambda f: f(t(4, 3), (4,)), RuntimeError,
      "Given normalized_shape=[4], expected input with shape [*, 4], but got input of size[4, 3]"),
     ("group_norm", lambda f: f(t(4, 3), 2), RuntimeError,
@@ -232,16 +236,18 @@ ERRORS = [
     ("embedding", lambda f: f(long(3) + 5, t(4, 2)), IndexError, "index out of range in self"),
     ("embedding", lambda f: f(long(3), t(4, 2), sparse=True), NotImplementedError,
      "embedding with sparse=True is not implemented: gradients are dense tensors."),
-    ("one_hot", lambda f: f(t(3)), RuntimeError, "one_hot is only applicable to index tensor of type LongTensor."),
+    ("one_hot", lambda f: f(t(3)), RuntimeError, "one_hot is only applicable to index tensor of type "
+                                                 "LongTensor."),
     ("linear", lambda f: f(t(2, 3), t(4, 5)), RuntimeError,
      "mat1 and mat2 shapes cannot be multiplied (2x3 and 5x4)"),
     ("linear", lambda f: f(t(2, 3), t(4, 5), t(4)), RuntimeError,
      "mat1 and mat2 shapes cannot be multiplied (2x3 and 5x4)"),
     ("pad", lambda f: f(t(2, 3), (3, 1), mode="reflect"), RuntimeError,
-     "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding (3, 1) at "
-     "dimension 1 of input [2, 3]"),
+     "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding (3, "
+     "1) at dimension 1 of input [2, 3]"),
     ("prelu", lambda f: f(t(4, 3), t(2)), RuntimeError,
-     "Mismatch of parameter numbers and input channel size. Found parameter numbers = 2 and channel size = 3."),
+     "Mismatch of parameter numbers and input channel size. Found parameter numbers = 2 and channel size = "
+     "3."),
     ("glu", lambda f: f(t(3)), RuntimeError, "Halving dimension must be even, but dimension 0 is size 3"),
     ("interpolate", lambda f: f(t(1, 2, 3)), ValueError, "either size or scale_factor should be defined"),
 ]

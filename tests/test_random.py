@@ -42,8 +42,8 @@ def test_recorded_digests():
 
 def test_compiled_and_plain_kernels_agree():
     code = "import numtorch as t; t.manual_seed(1); print(t.randn(100).tolist(), t.randperm(5000).tolist())"
-    got = [subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": off}, check=True,
-                          capture_output=True, text=True).stdout for off in "01"]
+    got = [subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": off},
+                          check=True, capture_output=True, text=True).stdout for off in "01"]
     assert got[0] == got[1] and len(got[0]) > 5000
 
 

@@ -769,7 +769,7 @@ CALLABLES = """
 """.split()
 
 FORMS = {
-    "reduce": lambda m, n: b"\x80\x02" + named(m, n) + text("touch /tmp/owned") + b"\x85R.",
+    "reduce": lambda m, n: b"\x80\x02" + named(m, n) + text("touch owned") + b"\x85R.",
     "newobj": lambda m, n: b"\x80\x02" + named(m, n) + text("x") + b"\x85\x81.",
     "stack global": lambda m, n: b"\x80\x04" + text(m) + text(n) + b"\x93" + text("x") + b"\x85R.",
     "in a rebuild": lambda m, n: (

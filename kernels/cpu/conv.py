@@ -309,8 +309,7 @@ class _Problem:
             return of_image[:, :, line * self.width:last * self.width]
         columns = _buffer("columns", rows * images * pixels, self.dtype)
         launch(im2col, rows * images, pixels, columns, x.reshape(-1), self.geometry, first, images, line,
-               last,
-               images * pixels, pixels)
+               last, images * pixels, pixels)
         return columns.reshape(self.groups, rows // self.groups, images * pixels)
 
     def pixels_of(self, y, first, images, line, last):
@@ -324,8 +323,7 @@ def _forward(y, x, weight, problem):
     if p.direct:
         cost = p.lines * p.width * p.taps * (p.channels // p.groups)
         launch(direct, p.images * p.filters, cost, y.reshape(-1), x.reshape(-1), weight.reshape(-1),
-               p.geometry,
-               p.filters, p.channels // p.groups)
+               p.geometry, p.filters, p.channels // p.groups)
         return
     matrix = weight.reshape(p.groups, p.filters // p.groups, -1)
     if p.pointwise and p.lines * p.width >= WIDE:
@@ -373,8 +371,7 @@ def _input_gradient(x, g, weight, problem):
             np.copyto(gathered, source)
             np.matmul(matrix, gathered.reshape(p.groups, -1, images * pixels), out=shaped)
         launch(col2im, images * p.channels, pixels * p.taps, x.reshape(-1), columns, p.geometry, first,
-               images,
-               line, last, images * pixels, pixels)
+               images, line, last, images * pixels, pixels)
 
 
 def _weight_gradient(weight, x, g, problem):
@@ -463,8 +460,7 @@ def unfold_blocks(out, x, kernel_size, dilation, padding, stride):
     rows, pixels = c * prod(kernel_size), prod(size)
     if out.size:
         launch(im2col, rows * n, pixels, out.reshape(-1), np.ascontiguousarray(x).reshape(-1), geometry, 0, n,
-               0,
-               size[0], pixels, rows * pixels)
+               0, size[0], pixels, rows * pixels)
 
 
 def fold_blocks(out, x, output_size, kernel_size, dilation, padding, stride):

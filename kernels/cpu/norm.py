@@ -161,8 +161,7 @@ def batch_norm_train(out, mean, var, tensors, eps):
     if bias is not None:
         shift += bias
     launch(affine, images * channels, inner, out.reshape(-1), x, scale.astype(out.dtype),
-           shift.astype(out.dtype),
-           channels, inner)
+           shift.astype(out.dtype), channels, inner)
 
 
 def batch_norm_grad(gx, gw, gb, tensors, mean, var, eps):
@@ -216,7 +215,6 @@ def row_norm_grad(gx, gw, gb, tensors, mean, r):
     parts = np.empty((2, blocks, size), x.dtype)
     launch(rows_backward, blocks, 2.5 * size * rows / blocks, gx.reshape(-1), parts[0].reshape(-1),
            parts[1].reshape(-1), grad, _flat(x), grad if weight is None else _flat(weight), _flat(mean),
-           _flat(r),
-           rows, size, blocks, weight is not None)
+           _flat(r), rows, size, blocks, weight is not None)
     np.sum(parts[0], axis=0, out=gw)
     np.sum(parts[1], axis=0, out=gb)

@@ -4,8 +4,7 @@ windows.
 A window is the product of up to three ranges, one per spatial dimension. Per dimension an int64 array holds,
 for
 every output position, where the range starts, where it stops and what it adds to the divisor: so that
-strides,
-padding, ceil mode and adaptive sizes are one code. Problems of fewer dimensions get leading ones.
+strides, padding, ceil mode and adaptive sizes are one code. Problems of fewer dimensions get leading ones.
 """
 from functools import lru_cache
 from math import prod
@@ -141,8 +140,7 @@ def spread_windows(lo, hi, x, g, ranges, depth, height, width, out_depth, out_he
 
 @kernel
 def fractional_windows(lo, hi, out, indices, x, starts, depth, height, width, out_depth, out_height,
-                       out_width,
-                       kd, kh, kw):
+                       out_width, kd, kh, kw):
     """`max_windows` of size (kd, kh, kw) whose starts differ by plane: starts[plane, oz | oy | ox]. Items are
     planes."""
     for item in range(lo, hi):
@@ -238,8 +236,7 @@ def max_pool(out, indices, x, kernel_size, stride, padding, dilation, ceil_mode)
     ranges = _max_ranges(size, out_size, _three(kernel_size), _three(stride), _three(padding, 0),
                          _three(dilation))
     launch(max_windows, planes, prod(out_size) * prod(kernel_size), out.reshape(-1), indices.reshape(-1),
-           _flat(x),
-           ranges, *size, *out_size, *_three(dilation))
+           _flat(x), ranges, *size, *out_size, *_three(dilation))
 
 
 def adaptive_max_pool(out, indices, x, output_size):
@@ -249,8 +246,7 @@ def adaptive_max_pool(out, indices, x, output_size):
     dims = len(output_size)
     size, out_size = _three(x.shape[-dims:]), _three(output_size)
     launch(max_windows, out.size // prod(out_size), prod(size), out.reshape(-1), indices.reshape(-1),
-           _flat(x),
-           _adaptive_ranges(size, out_size, 2), *size, *out_size, 1, 1, 1)
+           _flat(x), _adaptive_ranges(size, out_size, 2), *size, *out_size, 1, 1, 1)
 
 
 def fractional_max_pool(out, indices, x, samples, kernel_size, output_size):
@@ -277,8 +273,7 @@ def fractional_max_pool(out, indices, x, samples, kernel_size, output_size):
     starts = np.concatenate(starts, axis=1)
     size, out_size = _three(size), _three(out_size)
     launch(fractional_windows, planes, prod(out_size) * prod(kernel_size), out.reshape(-1),
-           indices.reshape(-1),
-           _flat(x), _flat(starts), *size, *out_size, *_three(kernel_size))
+           indices.reshape(-1), _flat(x), _flat(starts), *size, *out_size, *_three(kernel_size))
 
 
 def max_pool_input(out, grad, indices, shape, dims):
@@ -286,8 +281,7 @@ def max_pool_input(out, grad, indices, shape, dims):
     size, count = prod(shape[len(shape) - dims:]), prod(grad.shape[grad.ndim - dims:])
     if grad.size and size:
         launch(scatter_add, grad.size // count, 2 * (size + count), out.reshape(-1), _flat(grad),
-               _flat(indices),
-               size, count)
+               _flat(indices), size, count)
     else:
         out.fill(0)
 
@@ -321,16 +315,14 @@ def _spread(out, grad, dims, ranges):
     size, out_size = _three(out.shape[out.ndim - dims:]), _three(grad.shape[grad.ndim - dims:])
     if grad.size and out.size:
         launch(spread_windows, out.size // prod(size), prod(size) + prod(out_size), out.reshape(-1),
-               _flat(grad),
-               ranges, *size, *out_size)
+               _flat(grad), ranges, *size, *out_size)
     else:
         out.fill(0)
 
 
 def _window_ranges(size, out_size, kernel_size, stride, padding, count_include_pad, divisor_override):
     return _average_ranges(_three(size), _three(out_size), _three(kernel_size), _three(stride),
-                           _three(padding, 0),
-                           count_include_pad, divisor_override)
+                           _three(padding, 0), count_include_pad, divisor_override)
 
 
 def avg_pool(out, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
@@ -345,8 +337,7 @@ def avg_pool_input(out, grad, shape, kernel_size, stride, padding, ceil_mode, co
     """Gradient of `avg_pool` with respect to x, of the given shape."""
     dims = len(kernel_size)
     _spread(out, grad, dims, _window_ranges(out.shape[-dims:], grad.shape[-dims:], kernel_size, stride,
-                                            padding,
-                                            count_include_pad, divisor_override))
+                                            padding, count_include_pad, divisor_override))
 
 
 def adaptive_avg_pool(out, x, output_size):

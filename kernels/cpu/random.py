@@ -390,7 +390,7 @@ def bernoulli_each(out: np.ndarray, stream: MT19937, p: np.ndarray) -> None:
 
 def dropout_noise(out: np.ndarray, stream: MT19937, keep: float) -> None:
     """out ← bernoulli(keep) / keep."""
-    wide = np.float64 if out.dtype == np.float64 else np.float32
+    wide: Any = np.float64 if out.dtype == np.float64 else np.float32
     scale = np.empty(1, out.dtype)
     store(scale, np.ones(1, wide) / wide(keep))
     bound = np.uint64(math.ceil(keep * 2.0**53))
@@ -512,9 +512,9 @@ def randperm(out: np.ndarray, stream: MT19937) -> None:
         p = list(range(n))
         for i, j in enumerate(swap.tolist()):
             p[i], p[j] = p[j], p[i]
-        perm = np.array(p)
+        perm = np.array(p, np.int64)
     else:
-        perm = np.arange(n)
+        perm = np.arange(n, dtype=np.int64)
         fisher_yates(0, n - 1, perm, swap)
     _store_int(out, perm)
 

@@ -1,8 +1,7 @@
 """Activation functions: pointwise entries with closed gradients, softmax and its kin, gates.
 
 An entry `f_grad(y, x)` is y f'(x) as one pointwise op; where f is smooth its own rule for x is written with
-public
-ops, so that every higher order follows."""
+public ops, so that every higher order follows."""
 from __future__ import annotations
 
 import math
@@ -170,8 +169,7 @@ def prelu(input, weight):
         channels = input.shape[1] if input.ndim > 1 else 1
         if channels != weight.numel():
             raise RuntimeError("Mismatch of parameter numbers and input channel size. Found parameter "
-                               "numbers = "
-                               f"{weight.numel()} and channel size = {channels}.")
+                               f"numbers = {weight.numel()} and channel size = {channels}.")
     _check_float("prelu_cpu", input)
     shape = [1] * input.ndim
     if input.ndim > 1:
@@ -469,8 +467,7 @@ def softshrink(input, lambd=0.5):
     if lambd < 0:
         limit = D.finfo(input.dtype).max if input.dtype.is_floating_point else 0
         raise RuntimeError(f"lambda must be in range [0, {limit:g}] for input dtype {title(input.dtype)}, "
-                           "but found "
-                           f"{lambd:g}")
+                           f"but found {lambd:g}")
     _check_float("softshrink_cpu", input)
     return softshrink_terms(input, float(lambd))
 
@@ -571,8 +568,7 @@ def log_softmax(input, dim, dtype=None):
 
 def _implicit_dim(name: str, ndim: int, level: int) -> int:
     warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
-                  "dim=X as an "
-                  "argument.", stacklevel=level + 3)
+                  "dim=X as an argument.", stacklevel=level + 3)
     return 0 if ndim in (0, 1, 3) else 1
 
 

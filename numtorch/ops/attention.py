@@ -18,15 +18,13 @@ def _check_attention(query, key, value, attn_mask, is_causal: bool) -> None:
                            f"{c_name(value.dtype)} instead.")
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise RuntimeError("Expected query, key, and value to all be  at least 2 dimensional, but got "
-                           "query.dim: "
-                           f"{query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead.")
+                           f"query.dim: {query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} "
+                           "instead.")
     if attn_mask is not None:
         if attn_mask.dtype not in (D.bool, D.float32, query.dtype):
             raise RuntimeError("Expected attn_mask dtype to be bool or float or to match query dtype, but "
-                               "got "
-                               f"attn_mask.dtype: {c_name(attn_mask.dtype)} and  query.dtype: "
-                               f"{c_name(query.dtype)} "
-                               "instead.")
+                               f"got attn_mask.dtype: {c_name(attn_mask.dtype)} and  query.dtype: "
+                               f"{c_name(query.dtype)} instead.")
         if is_causal:
             raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when "
                                "is_causal=True")
@@ -34,8 +32,7 @@ def _check_attention(query, key, value, attn_mask, is_causal: bool) -> None:
 
 @composite(at=("nn.functional",))
 def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
-                                 scale=None,
-                                 enable_gqa=False):
+                                 scale=None, enable_gqa=False):
     """softmax(scale q kᵀ + mask) v with q (*, L, E), k (*, S, E), v (*, S, Ev); scale is 1 / √E by default.
 
     A bool mask says which pairs take part; a row without any gives 0. `enable_gqa`: a key head serves several
@@ -93,13 +90,11 @@ def _as_bias(mask, dtype, name: str):
 
 @composite(at=("nn.functional",))
 def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_heads, in_proj_weight,
-                                 in_proj_bias, bias_k,
-                                 bias_v, add_zero_attn, dropout_p, out_proj_weight, out_proj_bias,
-                                 training=True,
-                                 key_padding_mask=None, need_weights=True, attn_mask=None,
-                                 use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None,
-                                 v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True,
-                                 is_causal=False):
+                                 in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p, out_proj_weight,
+                                 out_proj_bias, training=True, key_padding_mask=None, need_weights=True,
+                                 attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None,
+                                 k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None,
+                                 average_attn_weights=True, is_causal=False):
     """Multi-head attention (arXiv:1706.03762) of (L, N, E) or (L, E): (output, weights or None)."""
     from .. import cat, zeros
     batched = query.ndim == 3

@@ -14,8 +14,7 @@ def _sizes(values, dims: int, name: str) -> tuple[int, ...]:
         return values * dims
     if len(values) != dims:
         raise RuntimeError(f"expected {name} to be a single integer value or a list of {dims} values to "
-                           "match the "
-                           f"convolution dimensions, but got {name}={list(values)}")
+                           f"match the convolution dimensions, but got {name}={list(values)}")
     return values
 
 
@@ -42,12 +41,10 @@ def _check_settings(w_shape, stride, padding, dilation, transposed, output_paddi
         raise RuntimeError("non-positive groups is not supported")
     if w_shape[0] < groups:
         raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, "
-                           "but got "
-                           f"weight of size {list(w_shape)} instead")
+                           f"but got weight of size {list(w_shape)} instead")
     if w_shape[0] % groups:
         raise RuntimeError(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension "
-                           "0, but "
-                           f"got weight of size [{list(w_shape)}] instead")
+                           f"0, but got weight of size [{list(w_shape)}] instead")
     if any(k <= 0 for k in w_shape[2:]):
         raise RuntimeError("kernel size should be greater than zero, but got "
                            f"{_named('kernel', w_shape[2:])}")
@@ -58,7 +55,7 @@ def _check_settings(w_shape, stride, padding, dilation, transposed, output_paddi
 
 
 def _out_shape(x_shape, w_shape, stride, padding, dilation, transposed, output_padding, groups) -> tuple[int,
-                                                                                                         ...]:
+               ...]:
     sizes = zip(x_shape[2:], w_shape[2:], stride, padding, dilation, output_padding)
     if transposed:
         return (x_shape[0], w_shape[1] * groups,
@@ -70,42 +67,38 @@ def _conj(x):
     return x.conj() if x.dtype.is_complex else x
 
 
-@opaque(vjp={
-    "x": lambda g, weight, x_meta, stride, padding, dilation, transposed, output_padding,
-    groups: convolution_input(
-        g, _conj(weight), x_meta.shape, stride, padding, dilation, transposed, output_padding, groups),
-    "weight": lambda g, x, weight_meta, stride, padding, dilation, transposed, output_padding, groups:
-        convolution_weight(_conj(x), g, weight_meta.shape, stride, padding, dilation, transposed,
-                           output_padding,
-                           groups),
-    "bias": lambda g: g.sum((0, *range(2, g.ndim))),
-}, at=())
+def _x_rule(g, weight, x_meta, stride, padding, dilation, transposed, output_padding, groups):
+    return convolution_input(g, _conj(weight), x_meta.shape, stride, padding, dilation, transposed,
+                             output_padding, groups)
+
+
+def _weight_rule(g, x, weight_meta, stride, padding, dilation, transposed, output_padding, groups):
+    return convolution_weight(_conj(x), g, weight_meta.shape, stride, padding, dilation, transposed,
+                              output_padding, groups)
+
+
+@opaque(at=(), vjp={"x": _x_rule, "weight": _weight_rule, "bias": lambda g: g.sum((0, *range(2, g.ndim)))})
 def convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
     """out[n, o] = bias[o] + Σ_c weight[o, c] ⋆ x[n, c] (cross-correlation), or with `transposed` the adjoint.
 
     x: (N, C, *spatial); weight: (O, C / groups, *taps), transposed (C, O / groups, *taps); settings are
-    tuples
-    with one entry per spatial dimension."""
+    tuples with one entry per spatial dimension."""
     _check_settings(weight.shape, stride, padding, dilation, transposed, output_padding, groups)
     xs, ws = x.shape, weight.shape
     if transposed:
         if xs[1] != ws[0]:
             raise RuntimeError(f"Given transposed=1, weight of size {list(ws)}, expected input{list(xs)} to "
-                               "have "
-                               f"{ws[0]} channels, but got {xs[1]} channels instead")
+                               f"have {ws[0]} channels, but got {xs[1]} channels instead")
         filters = ws[1] * groups
     else:
         if xs[1] != ws[1] * groups:
             raise RuntimeError(f"Given groups={groups}, weight of size {list(ws)}, expected input{list(xs)} "
-                               "to have "
-                               f"{ws[1] * groups} channels, but got {xs[1]} channels instead")
+                               f"to have {ws[1] * groups} channels, but got {xs[1]} channels instead")
         filters = ws[0]
     if bias is not None and bias.shape != (filters,):
         raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {list(ws)}, "
-                           "expected bias "
-                           f"to be 1-dimensional with {filters} elements, but got bias of size "
-                           f"{list(bias.shape)} "
-                           "instead")
+                           f"expected bias to be 1-dimensional with {filters} elements, but got bias of size "
+                           f"{list(bias.shape)} instead")
     if bias is not None and bias.dtype is not x.dtype:
         raise RuntimeError(f"Input type ({c_name(x.dtype)}) and bias type ({c_name(bias.dtype)}) should be "
                            "the same")
@@ -117,8 +110,7 @@ def convolution(x, weight, bias, stride, padding, dilation, transposed, output_p
     if transposed:
         if any(s <= 0 for s in shape[2:]):
             raise RuntimeError(f"Given input size per channel: {_times(xs[2:])}. Calculated output size per "
-                               "channel: "
-                               f"{_times(shape[2:])}. Output size is too small")
+                               f"channel: {_times(shape[2:])}. Output size is too small")
     else:
         padded = tuple(n + 2 * p for n, p in zip(xs[2:], padding))
         spans = tuple(d * (k - 1) + 1 for k, d in zip(ws[2:], dilation))
@@ -128,26 +120,31 @@ def convolution(x, weight, bias, stride, padding, dilation, transposed, output_p
     return Meta(shape, x.dtype)
 
 
-@opaque(vjp={
-    "grad": lambda g, weight, stride, padding, dilation, transposed, output_padding, groups: convolution(
-        g, _conj(weight), None, stride, padding, dilation, transposed, output_padding, groups),
-    "weight": lambda g, grad, weight_meta, stride, padding, dilation, transposed, output_padding, groups:
-        convolution_weight(g, _conj(grad), weight_meta.shape, stride, padding, dilation, transposed,
-                           output_padding,
-                           groups),
-}, at=())
+def _again_grad_rule(g, weight, stride, padding, dilation, transposed, output_padding, groups):
+    return convolution(g, _conj(weight), None, stride, padding, dilation, transposed, output_padding, groups)
+
+
+def _again_weight_rule(g, grad, weight_meta, stride, padding, dilation, transposed, output_padding, groups):
+    return convolution_weight(g, _conj(grad), weight_meta.shape, stride, padding, dilation, transposed,
+                              output_padding, groups)
+
+
+@opaque(at=(), vjp={"grad": _again_grad_rule, "weight": _again_weight_rule})
 def convolution_input(grad, weight, shape, stride, padding, dilation, transposed, output_padding, groups):
     """Gradient of `convolution` with respect to x of the given shape."""
     return Meta(tuple(shape), grad.dtype)
 
 
-@opaque(vjp={
-    "x": lambda g, grad, x_meta, stride, padding, dilation, transposed, output_padding,
-    groups: convolution_input(
-        _conj(grad), g, x_meta.shape, stride, padding, dilation, transposed, output_padding, groups),
-    "grad": lambda g, x, stride, padding, dilation, transposed, output_padding, groups: convolution(
-        _conj(x), g, None, stride, padding, dilation, transposed, output_padding, groups),
-}, at=())
+def _kernel_x_rule(g, grad, x_meta, stride, padding, dilation, transposed, output_padding, groups):
+    return convolution_input(_conj(grad), g, x_meta.shape, stride, padding, dilation, transposed,
+                             output_padding, groups)
+
+
+def _kernel_grad_rule(g, x, stride, padding, dilation, transposed, output_padding, groups):
+    return convolution(_conj(x), g, None, stride, padding, dilation, transposed, output_padding, groups)
+
+
+@opaque(at=(), vjp={"x": _kernel_x_rule, "grad": _kernel_grad_rule})
 def convolution_weight(x, grad, shape, stride, padding, dilation, transposed, output_padding, groups):
     """Gradient of `convolution` with respect to its weight of the given shape."""
     return Meta(tuple(shape), x.dtype)
@@ -161,13 +158,12 @@ def _convolve(name: str, dims: int, x, weight, bias, stride, padding, dilation, 
         raise RuntimeError("weight should have at least three dimensions")
     if x.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but "
-                           "got input "
-                           f"of size: {list(x.shape)}")
+                           f"got input of size: {list(x.shape)}")
     if taps != dims:
         if not isinstance(stride, int) and len(stride) == taps or isinstance(padding, str):
             raise RuntimeError(f"Expected {taps + 2}-dimensional input for {taps + 2}-dimensional weight "
-                               f"{list(weight.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} "
-                               "instead")
+                               f"{list(weight.shape)}, but got {x.ndim}-dimensional input of size "
+                               f"{list(x.shape)} instead")
         _sizes(_sizes(stride, dims, "stride"), taps, "stride")
     batched = x.ndim == dims + 2
     if not batched:
@@ -220,24 +216,21 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The adjoint of `conv1d` applied to (N, C, L); weight is (C, O / groups, K)."""
     return _convolve("conv_transpose1d", 1, input, weight, bias, stride, padding, dilation, True,
-                     output_padding,
-                     groups)
+                     output_padding, groups)
 
 
 @composite(at=("torch", "nn.functional"))
 def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The adjoint of `conv2d` applied to (N, C, H, W); weight is (C, O / groups, kH, kW)."""
     return _convolve("conv_transpose2d", 2, input, weight, bias, stride, padding, dilation, True,
-                     output_padding,
-                     groups)
+                     output_padding, groups)
 
 
 @composite(at=("torch", "nn.functional"))
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The adjoint of `conv3d` applied to (N, C, D, H, W); weight is (C, O / groups, kD, kH, kW)."""
     return _convolve("conv_transpose3d", 3, input, weight, bias, stride, padding, dilation, True,
-                     output_padding,
-                     groups)
+                     output_padding, groups)
 
 
 @composite(at=("torch", "nn.functional"))
@@ -283,10 +276,9 @@ def unfold_blocks(x, kernel_size, dilation, padding, stride):
     counts = _block_counts(x.shape[2:], kernel_size, dilation, padding, stride)
     if any(c < 1 for c in counts):
         raise RuntimeError(f"Given input with spatial size {tuple(x.shape[2:])}, "
-                           f"kernel_size={tuple(kernel_size)}, "
-                           f"dilation={tuple(dilation)}, padding={tuple(padding)}, calculated shape of the "
-                           "array of "
-                           f"sliding blocks as {counts}, but its components must be at least one.")
+                           f"kernel_size={tuple(kernel_size)}, dilation={tuple(dilation)}, "
+                           f"padding={tuple(padding)}, calculated shape of the array of sliding blocks as "
+                           f"{counts}, but its components must be at least one.")
     return Meta((x.shape[0], x.shape[1] * kernel_size[0] * kernel_size[1], counts[0] * counts[1]), x.dtype)
 
 
@@ -298,16 +290,16 @@ def fold_blocks(x, output_size, kernel_size, dilation, padding, stride):
     taps = kernel_size[0] * kernel_size[1]
     if x.shape[1] % taps:
         raise RuntimeError("Expected size of input's dimension 1 to be divisible by the product of "
-                           "kernel_size, but "
-                           f"got input.size(1)={x.shape[1]} and kernel_size={tuple(kernel_size)}.")
+                           f"kernel_size, but got input.size(1)={x.shape[1]} and "
+                           f"kernel_size={tuple(kernel_size)}.")
     counts = _block_counts(output_size, kernel_size, dilation, padding, stride)
     blocks = counts[0] * counts[1]
     if x.shape[2] != blocks or any(c < 1 for c in counts):
         raise RuntimeError(f"Given output_size={tuple(output_size)}, kernel_size={tuple(kernel_size)}, "
                            f"dilation={tuple(dilation)}, padding={tuple(padding)}, stride={tuple(stride)}, "
-                           "expected "
-                           "size of input's dimension 2 to match the calculated number of sliding blocks "
-                           f"{counts[0]} * {counts[1]} = {blocks}, but got input.size(2)={x.shape[2]}.")
+                           "expected size of input's dimension 2 to match the calculated number of sliding "
+                           f"blocks {counts[0]} * {counts[1]} = {blocks}, but got "
+                           f"input.size(2)={x.shape[2]}.")
     return Meta((x.shape[0], x.shape[1] // taps, *output_size), x.dtype)
 
 
@@ -320,8 +312,7 @@ def functional_unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         return unfold_blocks(input.unsqueeze(0), *settings).squeeze(0)
     if input.ndim != 4:
         raise RuntimeError("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other "
-                           "non-zero "
-                           f"dimensions for input, but got: {list(input.shape)}")
+                           f"non-zero dimensions for input, but got: {list(input.shape)}")
     return unfold_blocks(input, *settings)
 
 
@@ -336,8 +327,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
         return fold_blocks(input.unsqueeze(0), size, *settings).squeeze(0)
     if input.ndim != 3:
         raise RuntimeError("Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
-                           "non-zero "
-                           f"dimensions for input, but got: {list(input.shape)}")
+                           f"non-zero dimensions for input, but got: {list(input.shape)}")
     return fold_blocks(input, size, *settings)
 
 

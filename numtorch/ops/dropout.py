@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 from .. import dtypes as D
 from .. import layouts as L
@@ -37,7 +38,7 @@ def _mask(x: Tensor, features: bool) -> Tensor:
     return fresh(L.contiguous(shape), x.dtype, x.device)
 
 
-def _drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool) -> Tensor:
+def _drop(x: Any, p: float, train: bool, features: bool, inplace: bool) -> Tensor:
     """x · bernoulli(1 − p) / (1 − p)."""
     if not isinstance(x, Tensor):
         raise TypeError(f"dropout(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
@@ -50,7 +51,7 @@ def _drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool) -> Te
     return x.mul_(noise) if inplace else x * noise
 
 
-def _alpha_drop(x: Tensor, p: float, train: bool, features: bool, inplace: bool) -> Tensor:
+def _alpha_drop(x: Any, p: float, train: bool, features: bool, inplace: bool) -> Tensor:
     """a (x · kept + (−λα) · dropped) + b: mean 0 and variance 1 stay so."""
     if not isinstance(x, Tensor):
         raise TypeError("alpha_dropout(): argument 'input' (position 1) must be Tensor, not "

@@ -16,8 +16,8 @@ def embedding_rows(weight, indices, padding_idx, scale_grad_by_freq):
     if indices.dtype is not int64 and indices.dtype is not int32:
         kind = "CPUBoolType" if indices.dtype.name == "bool" else f"torch.{title(indices.dtype)}Tensor"
         raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar "
-                           "types: Long, "
-                           f"Int; but got {kind} instead (while checking arguments for embedding)")
+                           f"types: Long, Int; but got {kind} instead (while checking arguments for "
+                           "embedding)")
     return Meta((*indices.shape, weight.shape[1]), weight.dtype)
 
 
@@ -66,8 +66,7 @@ def _renorm_rows(weight, indices, max_norm: float, norm_type: float) -> None:
 
 @composite(at=())
 def functional_embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0,
-                         scale_grad_by_freq=False,
-                         sparse=False):
+                         scale_grad_by_freq=False, sparse=False):
     """weight[input[...], :]; rows longer than max_norm are first scaled down in place."""
     if padding_idx is not None:
         rows = weight.shape[0]
@@ -119,9 +118,8 @@ def _bags(input, offsets, include_last_offset: bool):
 
 @composite(at=())
 def functional_embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2,
-                             scale_grad_by_freq=False,
-                             mode="mean", sparse=False, per_sample_weights=None, include_last_offset=False,
-                             padding_idx=None):
+                             scale_grad_by_freq=False, mode="mean", sparse=False, per_sample_weights=None,
+                             include_last_offset=False, padding_idx=None):
     """Sum, mean or maximum of the rows of each bag: a row of a 2-d input, or input[offsets[b]:offsets[b +
     1]]."""
     from .. import arange
@@ -130,15 +128,13 @@ def functional_embedding_bag(input, weight, offsets=None, max_norm=None, norm_ty
                          "`(input, weight, ...)`.")
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not "
-                         "None, then "
-                         f"it must have the same shape as the input ({tuple(input.shape)})")
+                         f"None, then it must have the same shape as the input ({tuple(input.shape)})")
     if weight.ndim != 2:
         raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a "
-                             "mini-batch of "
-                             "fixed length sequences. However, found offsets of type "
+                             "mini-batch of fixed length sequences. However, found offsets of type "
                              f"{type(offsets)}")
         offsets = arange(0, input.numel(), input.shape[1], device=input.device)
         include_last_offset = False
@@ -160,9 +156,8 @@ def functional_embedding_bag(input, weight, offsets=None, max_norm=None, norm_ty
         raise ValueError("max mode does not support sparse weights")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is "
-                                  "only supported "
-                                  f"for mode='sum' (got mode='{mode}'). Please open a feature request on "
-                                  "GitHub.")
+                                  f"only supported for mode='sum' (got mode='{mode}'). Please open a feature "
+                                  "request on GitHub.")
     _no_sparse(sparse)
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:

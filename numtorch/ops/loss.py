@@ -18,8 +18,8 @@ def reduction_of(size_average, reduce, reduction: str) -> str:
     size_average = True if size_average is None else size_average
     reduce = True if reduce is None else reduce
     reduction = ("mean" if size_average else "sum") if reduce else "none"
-    warnings.warn("size_average and reduce args will be deprecated, please use reduction="
-                  f"'{reduction}' instead.", stacklevel=5)
+    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' "
+                  "instead.", stacklevel=5)
     return reduction
 
 
@@ -44,8 +44,7 @@ def _size(x) -> str:
 def _warn_broadcast(input, target) -> None:
     if input.shape != target.shape:
         warnings.warn(f"Using a target size ({_size(target)}) that is different to the input size "
-                      f"({_size(input)}). "
-                      "This will likely lead to incorrect results due to broadcasting. "
+                      f"({_size(input)}). This will likely lead to incorrect results due to broadcasting. "
                       "Please ensure they have the same size.", stacklevel=5)
 
 
@@ -71,8 +70,7 @@ def nll_loss_terms(x, target, weight, reduction, ignore_index):
                              f"({ts[0] if ts else 0}).")
     elif len(ts) != len(xs) - 1:
         raise RuntimeError("only batches of spatial targets supported (3D tensors) but got targets of "
-                           "dimension: "
-                           f"{len(ts)}")
+                           f"dimension: {len(ts)}")
     elif ts != (xs[0], *xs[2:]):
         raise RuntimeError(f"size mismatch (got input: {list(xs)} , target: {list(ts)}")
     if target.dtype is not int64 and target.dtype is not uint8:
@@ -82,8 +80,7 @@ def nll_loss_terms(x, target, weight, reduction, ignore_index):
     if weight is not None:
         if weight.shape != (classes,):
             raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no "
-                               "classes but "
-                               f"got weight tensor of shape: {list(weight.shape)}")
+                               f"classes but got weight tensor of shape: {list(weight.shape)}")
         if weight.dtype is not x.dtype:
             raise RuntimeError(f"expected scalar type {title(x.dtype)} but found {title(weight.dtype)}")
     shape = ts if reduction == "none" and len(xs) > 1 else ()
@@ -123,8 +120,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 
 @composite(at=("nn.functional",))
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
-                  reduction="mean",
-                  label_smoothing=0.0):
+                  reduction="mean", label_smoothing=0.0):
     """-Σ_c p_c log softmax(input)_c; target p is class indices (N, *) or probabilities of input's shape (N,
     C, *).
 
@@ -144,8 +140,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
         classes = input.shape[class_dim]
         if weight is not None and weight.shape != (classes,):
             raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} "
-                               "classes or "
-                               f"no classes but got weight tensor of shape: {list(weight.shape)}")
+                               f"classes or no classes but got weight tensor of shape: {list(weight.shape)}")
         logp = log_softmax(input, class_dim)
         if label_smoothing > 0:
             target = target * (1 - label_smoothing) + label_smoothing / classes
@@ -256,16 +251,14 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     reduction = reduction_of(size_average, reduce, reduction)
     if target.shape != input.shape:
         raise ValueError(f"Using a target size ({_size(target)}) that is different to the input size "
-                         f"({_size(input)}) "
-                         "is deprecated. Please ensure they have the same size.")
+                         f"({_size(input)}) is deprecated. Please ensure they have the same size.")
     loss = binary_cross_entropy_terms(input, target)
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 
 @composite(at=("nn.functional",))
 def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None,
-                                     reduction="mean",
-                                     pos_weight=None):
+                                     reduction="mean", pos_weight=None):
     """Binary cross-entropy of sigmoid(input): (1 - t) x + (1 + (p - 1) t) log(1 + e^-x), p = pos_weight."""
     from .activation import logsigmoid
     reduction = reduction_of(size_average, reduce, reduction)
@@ -287,11 +280,10 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     size."""
     reduction = reduction_of(size_average, reduce, reduction)
     if reduction == "mean":
-        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size."
-                      "'batchmean' divides only by the batch size, and aligns with the KL div math "
-                      "definition."
-                      "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-                      stacklevel=5)
+        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support "
+                      "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+                      "definition.'mean' will be changed to behave the same as 'batchmean' in the next major "
+                      "release.", stacklevel=5)
     if log_target:
         loss = target.exp() * (target - input)
     else:
@@ -356,8 +348,8 @@ def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, red
     reduction = reduction_of(size_average, reduce, reduction)
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got "
-                           "sizes: input1: "
-                           f"{_size(input1)}, input2: {_size(input2)}, target: {_size(target)} ")
+                           f"sizes: input1: {_size(input1)}, input2: {_size(input2)}, target: "
+                           f"{_size(target)} ")
     return _reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
 
@@ -400,10 +392,8 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, s
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number "
-                           "of "
-                           f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and "
-                           "negative "
-                           f"{negative.ndim}D inputs")
+                           f"of dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and "
+                           f"negative {negative.ndim}D inputs")
     near = pairwise_distance(anchor, positive, p, eps)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
@@ -413,8 +403,7 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, s
 
 @composite(at=("nn.functional",))
 def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_function=None, margin=1.0,
-                                      swap=False,
-                                      reduction="mean"):
+                                      swap=False, reduction="mean"):
     """`triplet_margin_loss` with a distance of the caller's."""
     from .padding import pairwise_distance
     _check_reduction(reduction)
@@ -423,10 +412,8 @@ def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_fu
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number "
-                           "of "
-                           f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and "
-                           "negative "
-                           f"{negative.ndim}D inputs")
+                           f"of dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and "
+                           f"negative {negative.ndim}D inputs")
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))
@@ -453,10 +440,8 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     n, classes = x.shape
     if target.ndim > 1 or _count(target) != n:
         raise RuntimeError("multi_margin_loss: target tensor should be 1-D with size equal to the number of "
-                           "input "
-                           f"samples (batch size). Expected target size [{n}], but got {list(target.shape)}. "
-                           "Input has "
-                           f"shape {list(input.shape)}.")
+                           f"input samples (batch size). Expected target size [{n}], but got "
+                           f"{list(target.shape)}. Input has shape {list(input.shape)}.")
     if weight is not None and weight.shape != (classes,):
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
     if target.dtype is not int64:

@@ -143,8 +143,7 @@ def batch_norm(input, weight, bias, running_mean, running_var, training, momentu
 
 @composite(at=())
 def functional_batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
-                          momentum=0.1,
-                          eps=1e-5):
+                          momentum=0.1, eps=1e-5):
     """Normalize each channel of (N, C, *); running statistics are updated in place when training.
 
     Training uses the biased variance to normalize and puts the unbiased one into running_var."""
@@ -224,13 +223,11 @@ def _check_normalized(x, shape, weight, bias, star: str = "*, ") -> tuple[int, .
     shape = tuple(int(n) for n in shape)
     if not shape:
         raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at "
-                           "least one "
-                           "element, but got normalized_shape = []")
+                           "least one element, but got normalized_shape = []")
     for name, v in (("weight", weight), ("bias", bias)):
         if v is not None and v.shape != shape:
             raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of "
-                               "shape "
-                               f"{list(v.shape)} and normalized_shape = {list(shape)}")
+                               f"shape {list(v.shape)} and normalized_shape = {list(shape)}")
     if x.ndim < len(shape) or tuple(x.shape[x.ndim - len(shape):]) != shape:
         raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape "
                            f"[{star}{', '.join(str(n) for n in shape)}], but got input of "
@@ -280,13 +277,12 @@ def _check_group(x, groups: int, weight, bias) -> None:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {groups}")
     if x.shape[1] % groups:
         raise RuntimeError("Expected number of channels in input to be divisible by num_groups, but got "
-                           "input of shape "
-                           f"{list(x.shape)} and num_groups={groups}")
+                           f"input of shape {list(x.shape)} and num_groups={groups}")
     for name, v in (("weight", weight), ("bias", bias)):
         if v is not None and v.shape != (x.shape[1],):
             raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in "
-                               "input, but got "
-                               f"{name} of shape {list(v.shape)} and input of shape {list(x.shape)}")
+                               f"input, but got {name} of shape {list(v.shape)} and input of shape "
+                               f"{list(x.shape)}")
 
 
 def _group_norm(x, groups: int, weight, bias, eps: float):
@@ -365,8 +361,7 @@ def instance_norm(input, weight, bias, running_mean, running_var, use_input_stat
 
 @composite(at=())
 def functional_instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None,
-                             use_input_stats=True,
-                             momentum=0.1, eps=1e-5):
+                             use_input_stats=True, momentum=0.1, eps=1e-5):
     """Normalize every channel of every sample of (N, C, *) (arXiv:1607.08022)."""
     if use_input_stats and prod(input.shape[2:]) == 1:
         raise ValueError("Expected more than 1 spatial element when training, got input size "

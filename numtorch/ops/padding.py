@@ -26,8 +26,7 @@ def constant_pad_nd(input, pad, value=0):
         raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
     if len(pad) > 2 * input.ndim:
         raise RuntimeError("Length of pad should be no more than twice the number of dimensions of the "
-                           "input. Pad "
-                           f"length is {len(pad)} while the input has {input.ndim} dimensions.")
+                           f"input. Pad length is {len(pad)} while the input has {input.ndim} dimensions.")
     inner, shape = input, list(input.shape)
     for i in range(len(pad) // 2):
         dim = input.ndim - 1 - i
@@ -35,9 +34,8 @@ def constant_pad_nd(input, pad, value=0):
         shape[dim] += left + right
         if shape[dim] < 0:
             raise RuntimeError(f"The input size {input.shape[dim]}, plus negative padding {left} and {right} "
-                               "resulted in "
-                               f"a negative output size, which is invalid. Check dimension {dim} of your "
-                               "input.")
+                               f"resulted in a negative output size, which is invalid. Check dimension {dim} "
+                               "of your input.")
         start, stop = max(-left, 0), input.shape[dim] - max(-right, 0)
         if start or stop != input.shape[dim]:
             inner = inner.narrow(dim, start, max(stop - start, 0))
@@ -74,21 +72,18 @@ def _check_mode_pad(mode: str, x, pad) -> None:
         n, left, right = x.shape[dim], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (left >= n or right >= n):
             raise RuntimeError(f"Argument #{2 * i + 4}: Padding size should be less than the corresponding "
-                               "input "
-                               f"dimension, but got: padding ({left}, {right}) at dimension {dim} of input "
-                               f"{list(x.shape)}")
+                               f"input dimension, but got: padding ({left}, {right}) at dimension {dim} of "
+                               f"input {list(x.shape)}")
         if mode == "circular" and (left > n or right > n):
             raise RuntimeError("Padding value causes wrapping around more than once.")
         if mode == "circular" and n + left + right < 0:
             raise RuntimeError("Negative padding value is resulting in an empty dimension")
         if n + left + right < 1 and mode != "circular":
             raise RuntimeError(f"input (size {n}) is too small for padding ({left}, {right}): the output of "
-                               "dimension "
-                               f"{dim} would have {n + left + right} elements")
+                               f"dimension {dim} would have {n + left + right} elements")
     if mode != "circular" and 0 in x.shape[x.ndim - dims - (1 if x.ndim == dims + 1 else 0):]:
         raise RuntimeError(f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch "
-                           "size and "
-                           f"other non-zero dimensions for input, but got: {list(x.shape)}")
+                           f"size and other non-zero dimensions for input, but got: {list(x.shape)}")
 
 
 @composite(at=("nn.functional",))
@@ -101,8 +96,7 @@ def pad(input, pad, mode="constant", value=None):
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * input.ndim:
         raise RuntimeError("Padding length should be less than or equal to two times the input dimension but "
-                           "got "
-                           f"padding length {len(pad)} and input of dimension {input.ndim}")
+                           f"got padding length {len(pad)} and input of dimension {input.ndim}")
     if mode == "constant":
         return constant_pad_nd(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
@@ -141,8 +135,7 @@ def pixel_shuffle(input, upscale_factor):
     *lead, c, h, w = input.shape
     if c % (r * r):
         raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the "
-                           "square of "
-                           f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
+                           f"square of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
     n = len(lead)
     split = input.reshape(*lead, c // (r * r), r, r, h, w)
     return split.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2).reshape(*lead, c // (r * r), h * r, w * r)
@@ -290,8 +283,7 @@ MODES = "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | ne
 
 @composite(at=("nn.functional",))
 def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None,
-                recompute_scale_factor=None,
-                antialias=False):
+                recompute_scale_factor=None, antialias=False):
     """Resample the spatial dimensions of (N, C, *) to `size`, or by `scale_factor`."""
     from .. import tensor
     from .pool import adaptive_avg_pool
@@ -299,8 +291,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError("align_corners option can only be set with the interpolating modes: linear | "
-                             "bilinear | "
-                             "bicubic | trilinear")
+                             "bilinear | bicubic | trilinear")
     elif align_corners is None:
         align_corners = False
     if size is not None and scale_factor is not None:
@@ -309,12 +300,9 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
         if isinstance(size, list | tuple):
             if len(size) != dims:
                 raise ValueError("Input and output must have the same number of spatial dimensions, but got "
-                                 "input with "
-                                 f"spatial dimensions of {list(input.shape[2:])} and output size of {size}. "
-                                 "Please "
-                                 "provide input tensor in (N, C, d1, d2, ...,dK) format and output size in "
-                                 "(o1, o2, "
-                                 "...,oK) format.")
+                                 f"input with spatial dimensions of {list(input.shape[2:])} and output size "
+                                 f"of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format "
+                                 "and output size in (o1, o2, ...,oK) format.")
             out_size = [int(s) for s in size]
         else:
             out_size = [int(size)] * dims
@@ -323,12 +311,9 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
         if isinstance(scale_factor, list | tuple):
             if len(scale_factor) != dims:
                 raise ValueError("Input and scale_factor must have the same number of spatial dimensions, "
-                                 "but got input "
-                                 f"with spatial dimensions of {list(input.shape[2:])} and scale_factor of "
-                                 "shape "
-                                 f"{scale_factor}. Please provide input tensor in (N, C, d1, d2, ...,dK) "
-                                 "format and "
-                                 "scale_factor in (s1, s2, ...,sK) format.")
+                                 f"but got input with spatial dimensions of {list(input.shape[2:])} and "
+                                 f"scale_factor of shape {scale_factor}. Please provide input tensor in (N, "
+                                 "C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format.")
             factors = [float(s) for s in scale_factor]
         else:
             factors = [float(scale_factor)] * dims
@@ -341,8 +326,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
         raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.ndim == 4):
         raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and "
-                         "requires a 4-D "
-                         "tensor as input")
+                         "requires a 4-D tensor as input")
     known = mode in ("nearest", "nearest-exact", "area") or mode in _DIMS
     if not known or input.ndim not in (3, 4, 5):
         if mode == "lanczos":
@@ -405,8 +389,8 @@ def linear(input, weight, bias=None):
     if ndim == 2 and bias is not None and bias.ndim == 1 and weight.ndim == 2:
         return addmm(bias, input, weight.t())
     if ndim == 0 or weight.ndim == 0:
-        raise RuntimeError("both arguments to linear need to be at least 1D, but they are "
-                           f"{ndim}D and {weight.ndim}D")
+        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {ndim}D and "
+                           f"{weight.ndim}D")
     if weight.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {weight.ndim}D")
     if weight.ndim == 2 and input.shape[-1] != weight.shape[1]:
@@ -414,8 +398,8 @@ def linear(input, weight, bias=None):
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
                            f"{weight.shape[1]}x{weight.shape[0]})")
     if input.dtype is not weight.dtype:
-        raise RuntimeError("expected m1 and m2 to have the same dtype, but got: "
-                           f"{c_name(input.dtype)} != {c_name(weight.dtype)}")
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(input.dtype)} != "
+                           f"{c_name(weight.dtype)}")
     if ndim > 2 and weight.ndim == 2:
         rows = input.reshape(-1, input.shape[-1]) if input.shape[-1] else input.reshape(
             math.prod(input.shape[:-1]), 0)
@@ -430,22 +414,18 @@ def linear(input, weight, bias=None):
 def bilinear(input1, input2, weight, bias=None):
     """out[o] = input1ᵀ weight[o] input2 + bias[o]; weight (out, in1, in2)."""
     if input1.ndim != input2.ndim:
-        raise RuntimeError("bilinear(): input dimensions do not match: got "
-                           f"{input1.ndim} and {input2.ndim}")
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}")
     for d in range(input1.ndim - 1):
         if input1.shape[d] != input2.shape[d]:
             raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {d}: got "
-                               f"{input1.shape[d]} and "
-                               f"{input2.shape[d]}")
+                               f"{input1.shape[d]} and {input2.shape[d]}")
     for k, x in ((1, input1), (2, input2)):
         if x.shape[-1] != weight.shape[k]:
             raise RuntimeError(f"bilinear(): input{k} size does not match weight size: got {x.shape[-1]} but "
-                               "expected "
-                               f"{weight.shape[k]}")
+                               f"expected {weight.shape[k]}")
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but "
-                           "expected "
-                           f"{weight.shape[0]}")
+                           f"expected {weight.shape[0]}")
     lead = input1.shape[:-1]
     a, b = input1.reshape(-1, input1.shape[-1]), input2.reshape(-1, input2.shape[-1])
     out, i, j = weight.shape

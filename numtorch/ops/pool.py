@@ -20,8 +20,7 @@ def _sizes(op: str, values, dims: int, name: str, start: bool = False) -> tuple[
     if len(values) != dims:
         if dims == 1:
             raise RuntimeError(f"{op}() {name} must be an int, list of ints or tuple of ints of size 1 but "
-                               "got size "
-                               f"{len(values)}")
+                               f"got size {len(values)}")
         either = "either be omitted," if start else "either be"
         raise RuntimeError(f"{op}: {name} must {either} a single int, or a tuple of {_WORDS[dims]}")
     return values
@@ -70,8 +69,8 @@ def _check_window(op: str, x, kernel_size, stride, padding, dilation) -> None:
         if p < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
         if p > ((k - 1) * d + 1) // 2:
-            raise RuntimeError("pad should be at most half of effective kernel size, but got "
-                               f"pad={p}, kernel_size={k} and dilation={d}")
+            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, "
+                               f"kernel_size={k} and dilation={d}")
 
 
 def _check_rank(op: str, x, dims: int) -> None:
@@ -80,8 +79,7 @@ def _check_rank(op: str, x, dims: int) -> None:
                            f"{op}: input has shape {list(x.shape)}")
     if 0 in x.shape[1 if x.ndim == dims + 2 else 0:]:
         raise RuntimeError(f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim "
-                           "batch size "
-                           f"for input, but got:{list(x.shape)}")
+                           f"batch size for input, but got:{list(x.shape)}")
 
 
 def _check_output(x, size, out_size) -> None:
@@ -140,8 +138,7 @@ def _max_pool(op: str, dims: int, x, kernel_size, stride, padding, dilation, cei
 def _check_line(x, kernel_size: int, stride: int, padding: int, dilation: int) -> None:
     if x.ndim not in (2, 3) or 0 in x.shape[1 if x.ndim == 3 else 0:]:
         raise RuntimeError("max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size "
-                           "for "
-                           f"input, but got:{list(x.shape)}")
+                           f"for input, but got:{list(x.shape)}")
     if kernel_size <= 0:
         raise RuntimeError(f"max_pool1d() kernel_size must be greater than zero, but got {kernel_size}")
     if stride <= 0:
@@ -224,8 +221,7 @@ def _avg_pool(op: str, dims: int, x, kernel_size, stride, padding, ceil_mode, co
     if dims == 1:
         if x.ndim not in (2, 3):
             raise RuntimeError(f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for "
-                               "argument #1 "
-                               "'self' (while checking arguments for avg_pool1d)")
+                               "argument #1 'self' (while checking arguments for avg_pool1d)")
     elif dims == 2 and x.ndim < 3:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but "
                          "got -3)")
@@ -346,17 +342,14 @@ def _adaptive(op: str, dims: int, x, output_size) -> tuple[int, ...]:
     if dims == 1:
         if x.ndim not in (2, 3):
             raise RuntimeError(f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for "
-                               "argument #1 "
-                               f"'self' (while checking arguments for {op})")
+                               f"argument #1 'self' (while checking arguments for {op})")
     elif x.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(f"{op}(): Expected {dims + 1}D or {dims + 2}D tensor, but "
-                           f"got{':' if is_max else ''} "
-                           f"{list(x.shape)}")
+                           f"got{':' if is_max else ''} {list(x.shape)}")
     for i in range(x.ndim - dims - (1 if x.ndim == dims + 1 or is_max else 0), x.ndim):
         if i > 0 and x.shape[i] == 0:
             raise RuntimeError(f"{op}(): Expected input to have non-zero size for non-batch dimensions, but "
-                               "input has "
-                               f"sizes {list(x.shape)} with dimension {i} being empty")
+                               f"input has sizes {list(x.shape)} with dimension {i} being empty")
     if any(o < 0 for o in size):
         raise RuntimeError(f"{op}: elements of output_size must be greater than or equal to 0 but received "
                            "{" + ", ".join(str(o) for o in size) + "}")
@@ -432,8 +425,7 @@ def fractional_max_pool(x, samples, kernel_size, output_size):
     for name, n, o, k in zip(names, x.shape[x.ndim - dims:], output_size, kernel_size):
         if o + k - 1 >= n:
             raise RuntimeError(f"fractional_max_pool{dims}d{'_out' if dims == 3 else ''}(): pool {name} {k} "
-                               "too large "
-                               f"relative to input {name} {n}")
+                               f"too large relative to input {name} {n}")
     shape = (*x.shape[:x.ndim - dims], *output_size)
     return Meta(shape, x.dtype), Meta(shape, int64)
 
@@ -456,16 +448,14 @@ def _fractional(dims: int, x, kernel_size, output_size, output_ratio, samples):
 
 @composite(at=("nn.functional",))
 def fractional_max_pool2d_with_indices(input, kernel_size, output_size=None, output_ratio=None,
-                                       return_indices=False,
-                                       _random_samples=None):
+                                       return_indices=False, _random_samples=None):
     """(fractional_max_pool2d(input), the flat position of each maximum)."""
     return _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
 @composite(at=("nn.functional",))
 def fractional_max_pool3d_with_indices(input, kernel_size, output_size=None, output_ratio=None,
-                                       return_indices=False,
-                                       _random_samples=None):
+                                       return_indices=False, _random_samples=None):
     """(fractional_max_pool3d(input), the flat position of each maximum)."""
     return _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
 
@@ -495,12 +485,10 @@ def max_unpool(x, indices, output_size):
         raise RuntimeError(f"elements in indices should be type int64 but got: {title(indices.dtype)}")
     if x.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(f"Input to max_unpooling{max(dims, 2)}d should be a {dims + 1}d or {dims + 2}d "
-                           "Tensor, but "
-                           f"got a tensor with {x.ndim} dimensions.")
+                           f"Tensor, but got a tensor with {x.ndim} dimensions.")
     if x.shape != indices.shape:
         raise RuntimeError("Expected shape of indices to be same as that of the input tensor "
-                           f"({list(x.shape)}) but "
-                           f"got indices tensor with shape: {list(indices.shape)}")
+                           f"({list(x.shape)}) but got indices tensor with shape: {list(indices.shape)}")
     return Meta((*x.shape[:x.ndim - dims], *output_size), x.dtype)
 
 
@@ -515,8 +503,7 @@ def _unpooled_size(x, kernel_size, stride, padding, output_size) -> tuple[int, .
         wanted = wanted[2:]
     if len(wanted) != dims:
         raise ValueError(f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it "
-                         "has a "
-                         f"length of '{len(wanted)}'")
+                         f"has a length of '{len(wanted)}'")
     for d, (o, n, s) in enumerate(zip(wanted, default, stride)):
         if not n - s < o < n + s:
             raise ValueError(f'invalid output_size "{wanted}" (dim {d} must be between {n - s} and {n + s})')

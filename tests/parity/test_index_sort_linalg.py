@@ -25,6 +25,8 @@ def samples(T):
          "k": ints(9, 40), "nan": T.tensor([1.0, float("nan"), -1.0, float("nan"), 3.0]),
          "h": real(4, 6).half(), "bf": real(4, 6).bfloat16(), "d": real(3, 3, dtype="float64"),
          "cx": T.complex(real(3, 3), real(3, 3))}
+    s["bd"] = real(2, 4, 3, dtype="float64")
+    s["spd"] = T.matmul(s["bd"], s["bd"].transpose(1, 2)) + 2 * T.eye(4, dtype=T.float64)
     return s
 
 
@@ -254,6 +256,33 @@ T.diag(T.ones(2, 2, 2)) | T.tril(v) | T.cross(v, v) | T.linalg.cross(m, m) | T.c
 T.linalg.norm(m.long()) | T.linalg.matrix_norm(v) | T.linalg.norm(m, "abc") | T.diag_embed(m, dim1=0, dim2=0)
 """
 
+LAPACK = """
+T.linalg.inv(spd), T.inverse(d), T.linalg.solve(d, d[0]), T.linalg.solve(spd, bd)
+T.linalg.solve(d, d, left=False)
+T.linalg.det(spd), T.det(d), T.slogdet(d), T.linalg.slogdet(spd), T.logdet(spd), T.linalg.cholesky(spd)
+T.linalg.cholesky(spd, upper=True), T.linalg.eigh(spd)[0], T.linalg.eigvalsh(d), T.linalg.svdvals(bd)
+T.linalg.svd(bd)[1]
+T.linalg.pinv(bd), T.linalg.matrix_rank(bd), T.linalg.matrix_rank(T.ones(3, 3)), T.linalg.matrix_power(d, 3)
+T.linalg.matrix_power(d, -2), T.linalg.matrix_power(d, 0), T.matrix_exp(d), T.matrix_exp(spd * 3)
+T.linalg.cond(d), T.linalg.cond(d, 1)
+T.linalg.solve_triangular(d, d, upper=True)
+T.linalg.solve_triangular(d, d, upper=False, left=False, unitriangular=True)
+T.cholesky_solve(d, spd[0, :3, :3]), T.cholesky_inverse(T.linalg.cholesky(d @ d.t()))
+T.linalg.lstsq(d, d[:, :1])[0], T.linalg.lu_factor(d)
+m.norm("nuc"), T.linalg.norm(m, 2), T.linalg.matrix_norm(bd, -2), T.linalg.qr(bd)[1].abs()
+T.linalg.eigvals(spd).real.sort()[0]
+T.linalg.inv(T.ones(3, 3)) | T.linalg.inv(m) | T.linalg.inv(v) | T.linalg.inv(x.long())
+T.linalg.inv(T.stack([T.eye(3), T.ones(3, 3)]))
+T.linalg.solve(T.ones(3, 3), v[:3]) | T.linalg.solve(m, v) | T.linalg.solve(T.eye(3), T.ones(2))
+T.linalg.det(m)
+T.linalg.cholesky(-T.ones(3, 3)) | T.linalg.cholesky(T.stack([T.eye(3), -T.eye(3)])) | T.linalg.qr(v)
+T.linalg.qr(m, "foo")
+T.linalg.svd(v) | T.linalg.eigh(m) | T.linalg.matrix_power(m, 2) | T.linalg.matrix_rank(v) | T.linalg.pinv(v)
+T.matrix_exp(m)
+T.linalg.lstsq(T.ones(3, 3), m) | T.linalg.solve_triangular(d, m, upper=True) | T.linalg.eig(m)
+T.linalg.cond(m, 1)
+"""
+
 
 def split_top(line):
     "The expressions of a line between its top-level commas."
@@ -322,7 +351,7 @@ def check(got, want, code):
         assert g == w, code
 
 
-ALL = expressions(INDEX) + expressions(JOIN) + expressions(SORT) + expressions(LINALG)
+ALL = expressions(INDEX) + expressions(JOIN) + expressions(SORT) + expressions(LINALG) + expressions(LAPACK)
 
 
 @pytest.mark.parametrize("code", ALL)
@@ -394,6 +423,16 @@ m.tril() | m.triu(1) | T.cdist(m, n.t()) | T.cdist(m, n.t(), 1) | T.cdist(m, n.t
 T.cdist(m, n.t(), float("inf")) | T.cdist(m, m)
 m.norm() | m.norm(1) | m.norm(3, 1) | m.norm(float("inf")) | m.norm(2, 0) | T.linalg.vector_norm(m * 0)
 m.renorm(2, 0, 1.0) | T.linalg.matrix_norm(b, 1)
+T.linalg.inv(sq) | T.linalg.solve(sq, m[:3].t()[:3]) | T.det(sq) | T.linalg.slogdet(sq)[1]
+T.linalg.cholesky(sq @ sq.t())
+T.linalg.eigh(sq @ sq.t())[0] | T.linalg.eigh(sq @ sq.t())[1].abs() | T.linalg.svdvals(m)
+T.linalg.svd(m, False)[0].abs()
+T.linalg.svd(m, False)[2].abs() | T.linalg.qr(n)[1] | T.linalg.qr(n)[0] | T.linalg.pinv(m)
+T.linalg.matrix_power(sq, -2)
+T.linalg.matrix_exp(sq) | T.linalg.solve_triangular(sq, sq, upper=True) | m.norm("nuc")
+T.linalg.lstsq(n, v[:, None])[0]
+T.linalg.solve_triangular(sq, sq, upper=False, unitriangular=True) | T.logdet(sq @ sq.t())
+T.linalg.norm(m, 2)
 T.linalg.cross(n[:4], n[:4].flip(0)) | (cx @ cx).abs()
 """
 
@@ -404,6 +443,7 @@ def gradients(T, code):
     s["e"] = lambda *shape: T.empty(*shape, dtype=T.float64)
     for name in ("m", "n", "b", "c", "v", "w", "cx"):
         s[name] = s[name].detach().requires_grad_()
+    s["sq"] = s["n"][:3] + 2 * T.eye(3, dtype=T.float64)
     out = eval(code, {}, s)
     weight = T.arange(1.0, out.numel() + 1, dtype=T.float64).reshape(out.shape)
     inputs = [s[name] for name in ("m", "n", "b", "c", "v", "w", "cx")]

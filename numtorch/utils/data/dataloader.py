@@ -1,11 +1,13 @@
 """The DataLoader: batches from a data set, made in this process or by workers."""
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +25,8 @@ T_co = TypeVar("T_co", covariant=True)
 # What cannot change once the loader is made: samplers were built from it.
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
+# This process's ends of the pipes to all workers. A forked worker closes its copies of them.
+_open: weakref.WeakSet = weakref.WeakSet()
 # Seconds that workers are given to finish their batch before they are ended.
 PATIENCE = 5.0
 
@@ -338,7 +342,8 @@ class _Parallel(_Batches):
         try:
             for number in range(n):
                 here, there = context.Pipe(duplex=True)
-                mine = [here, *(w.pipe for w in self.workers)] if forks else []
+                _open.add(here)
+                mine = list(_open) if forks else []
                 process = context.Process(
                     target=worker.main, daemon=True,
                     args=(there, mine, make, self.base_seed, number, n, loader.worker_init_fn, slots))
@@ -474,6 +479,9 @@ class _Parallel(_Batches):
         self.closed = True
         limit = time.monotonic() + PATIENCE
         for w in self.workers:
+            with contextlib.suppress(OSError):
+                w.pipe.send(None)
+            _open.discard(w.pipe)
             w.pipe.close()
         for w in self.workers:
             w.process.join(max(0.0, limit - time.monotonic()))
