@@ -38,7 +38,7 @@ class Text(NamedTuple):
         for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
                   "complex64", "complex128"):
             space[t] = getattr(np, t)
-        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "bf16_load", "bf16_store", "f16_load",
+        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "bf16_load", "bf16_store", "f16_load",
                   "f16_store"):
             space[f] = getattr(jit, f)
         exec(compile(self.source, f"<kernel {self.name}>", "exec"), space)
@@ -255,7 +255,7 @@ def reduce_columns(name: str, fold: Fold, x: Operand, out: Operand, compute: str
     folded together in `total` (scratch, wide type, as long as the output), so memory is read in order."""
     block, big = Block(target), wide(compute)
     params = ["lo", "hi", out.name, x.name, "total"]
-    signature = ["int64", "int64", _slot(out.memory), _slot(x.memory), "*" + big]
+    signature = ["int64", "int64", _slot(out.memory), _slot(x.memory), _slot(big)]
     printer = Printer(block)
     head, start = _outer(depth, [out, x], params, "r // tiles")
     params += ["count", "tiles", "width", "s_out"] + [f"m{k}" for k in range(loops)] + [f"z{k}" for k in range(loops)]

@@ -180,29 +180,41 @@ class Block:
 @functools.cache
 def _parsed(fn: Callable) -> tuple[list[str], list[ast.stmt]]:
     """(parameter names, statements) of a body; a lambda is one return."""
-    source = textwrap.dedent(inspect.getsource(fn)).strip()
+    lines, first = inspect.getsourcelines(fn)
+    source = "".join(lines)
+    indent = len(source) - len(source.lstrip())
+    source = textwrap.dedent(source)
     try:
         tree: ast.AST = ast.parse(source)
-    except SyntaxError:  # a lambda inside a call's arguments: parse from `lambda` to where it still parses
+    except SyntaxError:  # a lambda inside a call's arguments: from `lambda` to where it still parses, columns kept
         start = source.index("lambda")
         for end in range(len(source), start, -1):
             try:
-                tree = ast.parse(source[start:end], mode="eval")
+                tree = ast.parse("(" + " " * (start - 1) + source[start:end] + ")", mode="eval")
                 break
             except SyntaxError:
                 continue
         else:
             raise
+    code = fn.__code__
+    if code.co_name != "<lambda>":
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+                a = node.args
+                return [p.arg for p in a.posonlyargs + a.args + a.kwonlyargs], node.body
+    # Of several lambdas in one statement, the innermost that spans all positions of the code.
+    spots = [(line - first + 1, col - indent) for line, _, col, _ in code.co_positions() if line and col is not None]
+    spots = [s for s in spots if s[0] > 0 and s[1] >= 0 and s != (code.co_firstlineno - first + 1, -indent)]
+    found = None
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == fn.__code__.co_name:
-            a = node.args
-            return [p.arg for p in a.posonlyargs + a.args + a.kwonlyargs], node.body
-        if isinstance(node, ast.Lambda):
-            code = compile(ast.Expression(node), "<body>", "eval").co_consts[0]
-            mine = fn.__code__
-            if (code.co_code, code.co_names, code.co_varnames) == (mine.co_code, mine.co_names, mine.co_varnames):
-                return [a.arg for a in node.args.args], [ast.copy_location(ast.Return(node.body), node.body)]
-    raise ValueError(f"no source for the body {fn.__name__}")
+        if isinstance(node, ast.Lambda) and [a.arg for a in node.args.args] == list(code.co_varnames[:code.co_argcount]):
+            body = node.body
+            lo, hi = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
+            if all(lo <= s <= hi or s == (node.lineno, 0) for s in spots):
+                found = node
+    if found is None:
+        raise ValueError(f"no source for the body {fn.__name__}")
+    return [a.arg for a in found.args.args], [ast.copy_location(ast.Return(found.body), found.body)]
 
 
 def inline(block: Block, fn: Callable, args: Sequence[Expr]):
@@ -297,6 +309,9 @@ class _Eval:
     def call(self, e: ast.Call):
         b = self.block
         args = tuple(self.value(a) for a in e.args)
+        if isinstance(e.func, ast.Attribute) and e.func.attr == "conjugate":
+            x = self.value(e.func.value)
+            return b.make("conj", x.dtype, (x,))
         if isinstance(e.func, ast.Attribute):
             owner = self.name(e.func.value.id)  # type: ignore[attr-defined]
             if owner is math:
@@ -413,7 +428,7 @@ class Printer:
         if op in ("load", "name"):
             return e.value
         if op == "select":
-            return f"({a[1]} if {_bare(a[0])} else {a[2]})"
+            return f"({a[1]} if {a[0] if e.args[0].op == 'select' else _bare(a[0])} else {a[2]})"
         if op == "cast":
             if dtype == "bool":
                 return f"({a[0]} != 0)"
@@ -428,12 +443,16 @@ class Printer:
             return f"abs({_bare(a[0])})"
         if op == "real":
             return f"{a[0]}.real"
+        if op == "conj":
+            return f"{a[0]}.conjugate()"
+        if op == "math.fmod" and self.block.target == "cpu":
+            return f"fmod({', '.join(map(_bare, a))})"
         if op in ("bits", "from_bits", "fma", "rint", *ROUND):
             return f"{op}({', '.join(map(_bare, a))})"
         if op.startswith("math."):
             module = "cmath" if dtype.startswith("complex") else "math"
             t = f"{module}.{op[5:]}({', '.join(map(_bare, a))})"
-            return f"{dtype}({t})" if op[5:] in ("lgamma", "pow", "atan2", "hypot", "copysign", "fmod", "erf", "erfc") \
+            return f"{dtype}({t})" if op[5:] in ("sqrt", "lgamma", "pow", "atan2", "hypot", "copysign", "fmod", "erf", "erfc") \
                 and dtype == "float32" else t
         if op.startswith("call."):
             return f"{op[5:]}({', '.join(map(_bare, a))})"

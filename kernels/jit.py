@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from . import scalar
+
 float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
@@ -75,16 +77,6 @@ def _from_bits(i):
     return i.view(_FLOAT_OF[i.dtype])[()]
 
 
-def _fma(a, b, c):
-    if isinstance(a, np.float32):
-        return np.float32(float(a) * float(b) + float(c))
-    import fractions
-    if not (np.isfinite(a) and np.isfinite(b) and np.isfinite(c)):
-        return a * b + c
-    f = fractions.Fraction
-    return np.float64(float(f(float(a)) * f(float(b)) + f(float(c))))
-
-
 def _bf16_load(u):
     return np.uint32(int(u) << 16).view(np.float32)
 
@@ -99,7 +91,8 @@ def _bf16_store(x):
 
 bits = Intrinsic("bits", _bits)
 from_bits = Intrinsic("from_bits", _from_bits)
-fma = Intrinsic("fma", _fma)
+fma = Intrinsic("fma", scalar.fma)
+fmod = Intrinsic("fmod", np.fmod)
 rint = Intrinsic("rint", lambda x: np.rint(x))
 floor = Intrinsic("floor", lambda x: np.floor(x))
 ceil = Intrinsic("ceil", lambda x: np.ceil(x))
@@ -147,6 +140,12 @@ def _numba_intrinsics() -> dict[str, Any]:
         return nb_round
 
     @intrinsic
+    def nb_fmod(ctx, x, y):
+        if x not in lltype or x != y:
+            return None
+        return x(x, x), lambda c, b, s, a: b.frem(*a)
+
+    @intrinsic
     def nb_bf16_load(ctx, u):
         def build(c, b, s, a):
             w = b.shl(b.zext(a[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
@@ -174,7 +173,7 @@ def _numba_intrinsics() -> dict[str, Any]:
     def nb_f16_store(ctx, x):
         return nt.uint16(nt.float32), lambda c, b, s, a: b.bitcast(b.fptrunc(a[0], ir.HalfType()), ir.IntType(16))
 
-    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
+    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
                 bf16_store=nb_bf16_store, f16_load=nb_f16_load, f16_store=nb_f16_store)
 
 

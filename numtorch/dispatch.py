@@ -18,7 +18,7 @@ from .autograd.engine import Meta, Node, Output, clock, edge
 from .autograd.modes import state
 from .kernels import emit, jit
 from .kernels.expr import Block, Expr, inline
-from .layouts import Layout, broadcast, collapse, contiguous, expanded, like, permuted
+from .layouts import Layout, broadcast, collapse, contiguous, expanded, like, permuted, stride_order
 from .storage import Storage
 from .tensor import Tensor, ndarray_of
 
@@ -550,6 +550,8 @@ class Plan:
             for s in steps:
                 fixed += s[:-1]
             fixed += [s for s, k in zip(last, kinds) if k == -1]
+            if self.idle:
+                return
             if depth == 0:
                 self.cost = cost * 2
             else:
@@ -613,37 +615,7 @@ def _result_layout(tensors: Sequence[Tensor], shape) -> Layout:
         steps = [expanded(t.layout, shape) for t in tensors]
         if full[0] is first and first.covers():
             return like(first)
-    return permuted(shape, _order(shape, steps))
-
-
-def _order(shape, steps) -> list[int]:
-    """Memory order, outermost first: dimensions sorted by the operands' strides, earlier operands first (PyTorch's
-    TensorIterator rule: a dimension moves inward while some operand steps strictly less along it)."""
-    order = list(range(len(shape)))[::-1]  # innermost first
-
-    def compare(a: int, b: int) -> int:
-        for s in steps:
-            x, y = s[a], s[b]
-            if x == 0 or y == 0:
-                continue
-            if x < y:
-                return -1
-            if x > y:
-                return 1
-            if shape[a] > shape[b]:
-                return 1
-        return 0
-
-    for i in range(1, len(order)):
-        k = i
-        for j in range(i - 1, -1, -1):
-            c = compare(order[j], order[k])
-            if c > 0:
-                order[j], order[k] = order[k], order[j]
-                k = j
-            elif c < 0:
-                break
-    return order[::-1]
+    return permuted(shape, stride_order(shape, steps))
 
 
 def _array(t: Tensor):

@@ -114,10 +114,6 @@ class Layout:
                 return found
         return Layout(shape, strides, offset)
 
-    def order(self) -> list[int]:
-        """Dimensions from the largest stride to the smallest; ties keep their order."""
-        return sorted(range(len(self.shape)), key=lambda i: -self.strides[i])
-
     def covers(self) -> bool:
         """Whether the elements fill one block of memory without holes or overlap (dense in some order)."""
         step = 1
@@ -168,7 +164,7 @@ def like(layout: Layout) -> Layout:
         return contiguous(layout.shape)
     if layout.covers():
         return Layout(layout.shape, layout.strides, 0)
-    return permuted(layout.shape, layout.order())
+    return permuted(layout.shape, stride_order(layout.shape, [layout.strides]))
 
 
 def permuted(shape: tuple[int, ...], order: Sequence[int]) -> Layout:
@@ -270,3 +266,33 @@ def collapse(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> tuple[l
             for out, s in zip(steps, operands):
                 out.append(s[i])
     return sizes, steps
+
+
+def stride_order(shape, steps) -> list[int]:
+    """Memory order, outermost first: dimensions sorted by the operands' strides, earlier operands first (PyTorch's
+    TensorIterator rule: a dimension moves inward while some operand steps strictly less along it)."""
+    order = list(range(len(shape)))[::-1]  # innermost first
+
+    def compare(a: int, b: int) -> int:
+        for s in steps:
+            x, y = s[a], s[b]
+            if x == 0 or y == 0:
+                continue
+            if x < y:
+                return -1
+            if x > y:
+                return 1
+            if shape[a] > shape[b]:
+                return 1
+        return 0
+
+    for i in range(1, len(order)):
+        k = i
+        for j in range(i - 1, -1, -1):
+            c = compare(order[j], order[k])
+            if c > 0:
+                order[j], order[k] = order[k], order[j]
+                k = j
+            elif c < 0:
+                break
+    return order[::-1]

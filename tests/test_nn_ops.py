@@ -75,7 +75,6 @@ def test_max_pool_first_of_equals_and_nan():
 
 def test_average_pool_divisors():
     x = torch.ones(1, 1, 4)
-    assert F["avg_pool1d"](x, 3, 2, 1).tolist() == [[[2 / 3, 1.0]]] or True
     np.testing.assert_allclose(F["avg_pool1d"](x, 3, 2, 1).numpy(), [[[2 / 3, 1]]], 1e-6)
     np.testing.assert_allclose(F["avg_pool1d"](x, 3, 2, 1, count_include_pad=False).numpy(), [[[1, 1]]])
     np.testing.assert_allclose(F["adaptive_avg_pool1d"](torch.arange(5.0).reshape(1, 5), 3).numpy(),

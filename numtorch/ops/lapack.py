@@ -1,7 +1,7 @@
 """Factorisations of matrices and what follows from them: solve, inv, det, eigh, svd, pinv, lstsq.
 
-The primitives factor batches of matrices; gradient rules are those of the factorisations (Giles 2008, "Collected
-matrix derivative results"; Townsend 2016 for singular values) and are written with public ops.
+The primitives factor batches of matrices; gradient rules are those of the factorisations (Giles 2008,
+"Collected matrix derivative results"; Townsend 2016 for singular values) and are written with public ops.
 """
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def _matrices(op: str, x, what: str = "A") -> None:
 
 
 def _square(op: str, x, what: str = "A") -> None:
-    _matrices(op, x, what)
-    if x.shape[-1] != x.shape[-2]:
+    if x.ndim >= 2 and x.shape[-1] != x.shape[-2]:
         raise RuntimeError(f"{op}: {what} must be batches of square matrices, but they are {x.shape[-2]} by "
                            f"{x.shape[-1]} matrices")
+    _matrices(op, x, what)
 
 
 def _real(x) -> object:
@@ -116,8 +116,8 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
                            f"{words} "
                            f"({A.shape[-2]}x{A.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})")
     if not left:
-        flipped = triangular_solution(A.transpose(-2, -1), B.transpose(-2, -1), not upper, bool(unitriangular))
-        return flipped.transpose(-2, -1)
+        a, b = A.transpose(-2, -1), B.transpose(-2, -1)
+        return triangular_solution(a, b, not upper, bool(unitriangular)).transpose(-2, -1)
     return triangular_solution(A, B, bool(upper), bool(unitriangular))
 
 

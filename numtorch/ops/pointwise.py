@@ -175,10 +175,26 @@ def remainder(x, y):
     return modulo_float(x, y) if result_type(x, y).category == FLOAT else modulo(x, y)
 
 
-@pointwise(only=REAL, vjp={"x": lambda g: g, "y": lambda g, x, y: -g * div(x, y, rounding_mode="trunc")})
-def fmod(x, y):
-    "x − y · trunc(x / y): the result has the sign of the dividend."
+@pointwise(only=(FLOAT,), name="fmod.float", at=(), vjp={"x": lambda g: g,
+                                                         "y": lambda g, x, y: -g * div(x, y, rounding_mode="trunc")})
+def float_mod(x, y):
+    "x − y · trunc(x / y), exact."
     return math.fmod(x, y)
+
+
+@pointwise(only=INTEGRAL, name="fmod.int", at=())
+def int_mod(x, y):
+    "x − y · trunc(x / y), for integers."
+    r = abs(x) % abs(y)
+    return -r if x < 0 else r
+
+
+@composite
+def fmod(x, y):
+    "x − y · trunc(x / y), elementwise: the result has the sign of the dividend."
+    from ..dtypes import result_type
+    _no_zero(x, y)
+    return float_mod(x, y) if result_type(x, y).category == FLOAT else int_mod(x, y)
 
 
 @pointwise(vjp={"x": lambda g: -g})

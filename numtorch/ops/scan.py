@@ -3,10 +3,9 @@ from __future__ import annotations
 
 import math
 
+from .. import return_types as R
 from ..dispatch import TITLES, Meta, composite, opaque, wrap_dim
 from ..dtypes import int64
-from ..return_types import cummax as _cummax_result
-from ..return_types import cummin as _cummin_result
 from .create import zeros
 from .index import inplace, scatter_add
 from .join import cat, flip
@@ -104,13 +103,13 @@ def running_min(x, dim):
 @composite
 def cummax(x, dim):
     "(values, indices): max(x[0..i]) along `dim` and the last place that has it."
-    return _cummax_result(running_max(x, dim))
+    return R.cummax(running_max(x, dim))
 
 
 @composite
 def cummin(x, dim):
     "(values, indices): min(x[0..i]) along `dim` and the last place that has it."
-    return _cummin_result(running_min(x, dim))
+    return R.cummin(running_min(x, dim))
 
 
 @composite
