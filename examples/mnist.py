@@ -41,8 +41,8 @@ def fetch(root, seconds=15):
             for name, md5 in datasets.MNIST.resources:
                 url = datasets.MNIST.mirrors[0] + name
                 datasets.utils.download_url(url, os.path.join(root, "MNIST", "raw"), md5=md5, timeout=5)
-        except (OSError, RuntimeError) as error:
-            print(f"MNIST could not be fetched: {error}")
+        except (OSError, RuntimeError):
+            pass  # the caller finds that the files are not there, and says so
     thread = threading.Thread(target=download, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -60,20 +60,26 @@ def digits():
     return TensorDataset(images[train], labels[train]), TensorDataset(images[test], labels[test])
 
 
+def mnist(root):
+    """(training set, test set) of MNIST. RuntimeError where root/MNIST/raw does not hold it."""
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
+    return [datasets.MNIST(root, train=train, transform=transform) for train in (True, False)]
+
+
 def load(source):
     """(name, training set, test set, epochs that suffice) for the source "mnist", "digits" or "auto"."""
-    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
     root = os.environ.get("DATA", "./data")
-    for attempt in ("local", "fetched") if source != "digits" else ():
-        if attempt == "fetched":
-            fetch(root)
-        try:
-            return (f"MNIST ({os.path.join(root, 'MNIST')})", datasets.MNIST(root, train=True, transform=transform),
-                    datasets.MNIST(root, train=False, transform=transform), 3)
-        except RuntimeError as error:  # the files are not there
-            if attempt == "fetched" and source == "mnist":
-                raise SystemExit(str(error))
-    return "scikit-learn's digits, since MNIST is not at hand" * (source == "auto") or "scikit-learn's digits", *digits(), 20
+    if source != "digits":
+        for attempt in (lambda: None, lambda: fetch(root)):
+            try:
+                attempt()
+                return "MNIST", *mnist(root), 5
+            except RuntimeError as error:
+                reason = error
+        if source == "mnist":
+            raise SystemExit(f"{reason}\n(looked there because of DATA={root})")
+        print(f"MNIST is neither in {os.path.join(root, 'MNIST', 'raw')} nor could it be fetched")
+    return "scikit-learn's digits", *digits(), 20
 
 
 def train(net, loader, epochs, steps=None):

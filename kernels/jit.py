@@ -29,8 +29,9 @@ float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 
-# NaN and inf keep their meaning; sums may be reassociated, products contracted to fma, x / c become x * (1 / c).
-FAST_MATH = ("contract", "nsz", "reassoc", "arcp")
+# NaN and inf keep their meaning; sums may be reassociated and products contracted to fma. Not `arcp`: with it LLVM takes
+# the reciprocal square root estimate in vector loops and not in scalar ones, so bits would depend on the layout.
+FAST_MATH = ("contract", "nsz", "reassoc")
 
 DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
@@ -552,6 +553,11 @@ class _PlainMath:
     pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
     NAMES = {"pow": "power", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
              "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "fabs": "fabs"}
+
+    @staticmethod
+    def lgamma(x):
+        import math
+        return type(x)(math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x))
 
     def __getattr__(self, name: str):
         fn = getattr(np, self.NAMES.get(name, name), None)

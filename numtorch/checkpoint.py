@@ -236,7 +236,7 @@ def _view(storage: Storage, layout: Layout, dtype: dtypes.dtype) -> Tensor:
     """A leaf tensor on `storage`."""
     made = object.__new__(Tensor)
     made.storage, made.layout, made.dtype = storage, layout, dtype
-    made.requires_grad, made._node, made._base = False, None, None  # type: ignore[attr-defined]
+    made.requires_grad, made._node, made._base = False, None, None
     return made
 
 
@@ -575,7 +575,7 @@ def _finished(made: Tensor, requires_grad: Any, hooks: Any, more: list) -> Tenso
         if bits.get("conj"):
             made = made.conj()
         if bits.get("neg"):
-            made = made.neg()  # type: ignore[attr-defined]
+            made = made.neg()
     return made.requires_grad_() if requires_grad else made
 
 
@@ -620,7 +620,7 @@ def _strided(args: tuple) -> Any:
         raise NotImplementedError(f"the file holds a tensor of layout {shown(name)[1:-1]}, not read yet.")
     if name != "torch.strided":
         raise UnpicklingError(f"a memory layout {shown(name)}")
-    from . import strided  # type: ignore[attr-defined]
+    from . import strided
 
     return strided
 

@@ -200,18 +200,18 @@ def is_channels_last(layout: Layout) -> bool:
 
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape to which `shapes` broadcast. RuntimeError with PyTorch's words if they do not."""
-    out = list(max(shapes, key=len))
-    for shape in shapes:
-        base = len(out) - len(shape)
-        for i, n in enumerate(shape):
-            m = out[base + i]
-            if n != m:
-                if m == 1:
-                    out[base + i] = n
-                elif n != 1:
-                    raise RuntimeError(f"The size of tensor a ({m}) must match the size of tensor b ({n}) at "
-                                       f"non-singleton dimension {base + i}")
-    return tuple(out)
+    out = tuple(shapes[0])
+    for shape in shapes[1:]:
+        if shape == out:
+            continue
+        n = max(len(out), len(shape))
+        a, b = (1,) * (n - len(out)) + out, (1,) * (n - len(shape)) + tuple(shape)
+        for i, (p, q) in enumerate(zip(a, b)):
+            if p != q and p != 1 and q != 1:
+                raise RuntimeError(f"The size of tensor a ({p}) must match the size of tensor b ({q}) at "
+                                   f"non-singleton dimension {i}")
+        out = tuple([q if p == 1 else p for p, q in zip(a, b)])
+    return out
 
 
 def expanded(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:

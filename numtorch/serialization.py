@@ -315,7 +315,7 @@ def _write_legacy(obj: Any, file: Any, protocol: int, byteorder: bool) -> None:
 def host_bytes(storage: Storage, dtype: dtypes.dtype) -> np.ndarray:
     """The memory of a storage on the host, as uint8: whole elements of `dtype`."""
     if storage.device.type != "cpu":
-        storage = whole(storage, dtype).to("cpu").storage  # type: ignore[attr-defined]
+        storage = whole(storage, dtype).to("cpu").storage
     return storage.array.view(np.uint8)[: storage.nbytes // dtype.itemsize * dtype.itemsize]
 
 
@@ -404,7 +404,7 @@ _SIZE, _DEVICE, _UNTYPED = (
 _STORAGE_NAMES = {name: _Name("torch", storage) for name, storage in STORAGE_OF.items()}
 
 
-_PurePickler: Any = pickle._Pickler  # type: ignore[attr-defined]
+_PurePickler: Any = pickle._Pickler
 
 
 class _Pickler(_PurePickler):

@@ -141,9 +141,9 @@ class MT19937:
                 r, t = math.sqrt(-2.0 * math.log1p(-float(u[i + 1]))), 2.0 * math.pi * float(u[i])
                 z[i], z[i + 1] = r * math.cos(t), r * math.sin(t)
         else:
-            r, t = np.sqrt(-2.0 * np.log1p(-u[1::2])), 2.0 * math.pi * u[0::2]
-            np.multiply(r, np.cos(t), out=z[0::2])
-            np.multiply(r, np.sin(t), out=z[1::2])
+            radii, angles = np.sqrt(-2.0 * np.log1p(-u[1::2])), 2.0 * math.pi * u[0::2]
+            np.multiply(radii, np.cos(angles), out=z[0::2])
+            np.multiply(radii, np.sin(angles), out=z[1::2])
         out[at:] = z[:n - at]
         if 2 * pairs > n - at:
             self.spare = float(z[-1])
@@ -161,7 +161,7 @@ class Scalars:
 
     def __enter__(self) -> Scalars:
         self._left: list[float] = []
-        self._start = None
+        self._start: Any = None
         return self
 
     def uniform(self) -> float:
@@ -471,10 +471,9 @@ def random(out: np.ndarray, stream: MT19937) -> None:
         count = int(np.iinfo(d).max) + 1
     for i, j in _chunks(out.size):
         if d in (np.int64, np.float64):
-            r = (stream.u64(j - i) % np.uint64(count)).view(np.int64)
+            _store_int(out[i:j], (stream.u64(j - i) % np.uint64(count)).view(np.int64))
         else:
-            r = stream.u32(j - i) % np.uint32(count)
-        _store_int(out[i:j], r)
+            _store_int(out[i:j], stream.u32(j - i) % np.uint32(count))
 
 
 def _store_int(out: np.ndarray, r: np.ndarray) -> None:
@@ -712,8 +711,7 @@ def fill(a: np.ndarray, draw: Callable[..., None], *args) -> None:
 # What ops/random.py calls by name: outputs first, `generator` has the MT19937 as `.stream`.
 LAWS: dict[str, Callable[..., None]] = {
     f.__name__: f for f in (uniform, normal, log_normal, bernoulli, dropout_noise, exponential, cauchy,
-                            geometric,
-                            randint, random_full, random, randperm)}
+                            geometric, randint, random_full, random, randperm)}
 SAMPLERS: dict[str, Callable[..., None]] = {f.__name__: f for f in (poisson, standard_gamma, binomial)}
 
 

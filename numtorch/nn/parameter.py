@@ -104,7 +104,7 @@ class _Uninitialized:
         device = self.data.device if device is None else device
         dtype = self.data.dtype if dtype is None else dtype
         self.data = empty(shape, device=device, dtype=dtype)
-        self.__class__ = self.cls_to_become  # type: ignore[assignment]
+        self.__class__ = self.cls_to_become
 
     @property
     def shape(self) -> Any:

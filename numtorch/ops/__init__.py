@@ -5,7 +5,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from ..dispatch import Composite, Pointwise, check_cast, check_inplace, registry
+from ..dispatch import check_cast, check_inplace, registry
+from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort", "scan", "linalg",
@@ -49,6 +50,13 @@ def _fast(fn: Callable) -> Callable:
         if isinstance(other, Tensor | int | float | complex) or hasattr(other, "dtype"):
             return fn(self, other)
         return NotImplemented
+    return operator
+
+
+def _tensors_only(fn: Callable) -> Callable:
+    """What stands behind an operator that numbers cannot take part in."""
+    def operator(self, other):
+        return fn(self, other) if isinstance(other, Tensor) else NotImplemented
     return operator
 
 
@@ -138,7 +146,7 @@ def _operators() -> None:
             continue
         unary = name in ("neg", "positive", "abs", "bitwise_not")
         for dunder in dunders:
-            setattr(Tensor, dunder, fn if unary else _fast(fn))
+            setattr(Tensor, dunder, fn if unary else _tensors_only(fn) if name == "matmul" else _fast(fn))
     from . import pointwise as P
     # The commonest operators skip the composite's argument handling.
     Tensor.__add__ = Tensor.__radd__ = _operator(P.plus)  # type: ignore[attr-defined]

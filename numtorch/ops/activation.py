@@ -8,7 +8,8 @@ import math
 import warnings
 
 from .. import dtypes as D
-from ..dispatch import composite, pointwise, wrap_dim
+from ..dispatch import wrap_dim
+from ..kinds import composite, pointwise
 from .index import title
 
 SQRT_HALF = math.sqrt(0.5)

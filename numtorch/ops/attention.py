@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 from .. import dtypes as D
-from ..dispatch import composite
+from ..kinds import composite
 from .activation import softmax
 from .index import c_name
 from .linalg import matmul

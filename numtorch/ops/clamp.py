@@ -1,7 +1,7 @@
 """clamp and its one-sided forms."""
 from __future__ import annotations
 
-from ..dispatch import composite, pointwise
+from ..kinds import composite, pointwise
 from .pointwise import REAL, ge, isnan, le, where, zero_of
 
 

@@ -1,7 +1,8 @@
 """Convolution and its adjoints over one to three spatial dimensions; sliding blocks (unfold, fold)."""
 from __future__ import annotations
 
-from ..dispatch import Meta, composite, opaque
+from ..dispatch import Meta
+from ..kinds import composite, opaque
 from .index import c_name, title
 
 

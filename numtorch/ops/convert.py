@@ -4,7 +4,8 @@ from __future__ import annotations
 from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
-from ..dispatch import Meta, Node, Plan, check_inplace, composite, edge, fresh, written
+from ..dispatch import Meta, Node, check_inplace, edge, fresh, written
+from ..kinds import Plan, composite
 from ..layouts import Layout
 from ..memory_format import channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format
 from ..tensor import Tensor, ndarray_of

@@ -10,7 +10,8 @@ from typing import Any
 
 from .. import dtypes as D
 from .. import layouts as L
-from ..dispatch import composite, fresh
+from ..dispatch import fresh
+from ..kinds import composite
 from ..tensor import Tensor
 from .create import ones
 from .index import title

@@ -1,7 +1,8 @@
 """Rows of a table by index: embedding, its bags, one-hot vectors."""
 from __future__ import annotations
 
-from ..dispatch import Meta, composite, opaque
+from ..dispatch import Meta
+from ..kinds import composite, opaque
 from ..dtypes import int32, int64
 from .index import title
 

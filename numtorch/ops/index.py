@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.modes import state
-from ..dispatch import TITLES, Meta, check_inplace, common_device, composite, opaque, wrap_dim, written
+from ..dispatch import Meta, TITLES, check_inplace, common_device, wrap_dim, written
+from ..kinds import composite, opaque
 from ..dtypes import INT, int32, int64, uint8
 from ..dtypes import bool as bool_
 from ..layouts import broadcast

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import itertools
 
-from ..dispatch import TITLES, Meta, composite, opaque, wrap_dim
+from ..dispatch import Meta, TITLES, wrap_dim
+from ..kinds import composite, opaque
 from ..dtypes import int32, int64, result_type
 from ..tensor import Tensor
 from .create import arange, zeros

@@ -9,7 +9,8 @@ import math
 
 from .. import return_types as R
 from ..autograd.modes import state
-from ..dispatch import Meta, composite, opaque
+from ..dispatch import Meta
+from ..kinds import composite, opaque
 from ..dtypes import FLOAT, int32, int64
 from ..kernels.cpu.lapack import LinAlgError
 from ..layouts import broadcast

@@ -7,7 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..dispatch import Meta, composite, opaque, wrap_dim
+from ..dispatch import Meta, wrap_dim
+from ..kinds import composite, opaque
 from ..dtypes import bool as bool_
 from ..dtypes import int64, promote_types
 from ..layouts import broadcast

@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 import warnings
 
-from ..dispatch import Meta, composite, opaque
+from ..dispatch import Meta
+from ..kinds import composite, opaque
 from ..dtypes import int64, uint8
 from .index import title
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 from math import prod
 
 from .. import dtypes as D
-from ..dispatch import Meta, composite, opaque
+from ..dispatch import Meta
+from ..kinds import composite, opaque
 from .index import title
 
 

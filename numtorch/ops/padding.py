@@ -5,7 +5,8 @@ import math
 import warnings
 
 from .. import dtypes as D
-from ..dispatch import composite, wrap_dim
+from ..dispatch import wrap_dim
+from ..kinds import composite
 from .index import c_name, title
 from .linalg import addmm, matmul
 from .view import broadcast_tensors

@@ -3,13 +3,7 @@ from __future__ import annotations
 
 import math
 
-from ..dispatch import (
-    ALWAYS_BOOL,
-    COMPLEX_TO_FLOAT,
-    INT_TO_FLOAT,
-    composite,
-    pointwise,
-)
+from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
 from ..dtypes import BOOL, COMPLEX, FLOAT, INT
 
 REAL = (BOOL, INT, FLOAT)
@@ -554,7 +548,12 @@ def rint(x):
 
 
 rint.__module__ = "numtorch.kernels.scalar"
-_round = pointwise(lambda x: rint(x), name="round.float", at=(), only=(FLOAT,), vjp={"x": lambda g: g * 0})
+
+
+@pointwise(name="round.float", at=(), only=(FLOAT,), vjp={"x": lambda g: g * 0})
+def nearest(x):
+    "x to the nearest integer, ties to even."
+    return rint(x)
 
 
 @composite
@@ -565,9 +564,9 @@ def round(x, *, decimals=0):
             raise RuntimeError(f'"round_cpu" not implemented for \'{x.dtype.name.capitalize()}\'')
         return positive(x)
     if decimals == 0:
-        return _round(x)
+        return nearest(x)
     scale = 10.0 ** abs(decimals) if decimals > 0 else 10.0 ** -decimals
-    return _round(x * scale) / scale if decimals > 0 else _round(x / scale) * scale
+    return nearest(x * scale) / scale if decimals > 0 else nearest(x / scale) * scale
 
 
 @pointwise(only=(FLOAT,), vjp={"x": lambda g: g})
@@ -796,7 +795,7 @@ def sign_product(x, y):
     return sign(x) * copysign(ones_like(x), y)
 
 
-@pointwise(vjp={"x": lambda g: g * 0, "y": lambda g: g * 0}, only=REAL)
+@pointwise(vjp={"x": lambda g: g * 0, "values": lambda g, x: where(eq(x, 0), g, zero_of(g))}, only=REAL)
 def heaviside(x, values):
     "0 for x < 0, 1 for x > 0, `values` at 0."
     return values if x == 0 else (1 if x > 0 else 0)

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from math import prod
 
-from ..dispatch import Meta, composite, opaque
+from ..dispatch import Meta
+from ..kinds import composite, opaque
 from ..dtypes import int64
 from .index import title
 
@@ -48,7 +49,7 @@ def _pooled(size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple[in
     return tuple(out)
 
 
-def _check_window(op: str, x, kernel_size, stride, padding, dilation) -> None:
+def _check_window(kernel_size, stride, padding, dilation) -> None:
     """PyTorch's checks that pooling over 2 and 3 dimensions share."""
     dims = len(kernel_size)
     if any(s == 0 for s in stride):
@@ -131,7 +132,7 @@ def _max_pool(op: str, dims: int, x, kernel_size, stride, padding, dilation, cei
         _check_line(x, kernel[0], step[0], pad[0], spread[0])
     else:
         _check_rank(op, x, dims)
-        _check_window(op, x, kernel, step, pad, spread)
+        _check_window(kernel, step, pad, spread)
     return max_pool(x, kernel, step, pad, spread, bool(ceil_mode))
 
 
@@ -229,7 +230,7 @@ def _avg_pool(op: str, dims: int, x, kernel_size, stride, padding, ceil_mode, co
         _check_rank(op, x, dims)
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
-    _check_window(op, x, kernel, step, pad, (1,) * dims)
+    _check_window(kernel, step, pad, (1,) * dims)
     if x.dtype.name == "bool" or x.dtype.is_complex or (dims == 3 and not x.dtype.is_floating_point
                                                         and x.dtype is not int64):
         raise NotImplementedError(f'"avg_pool{max(dims, 2)}d_out_frame" not implemented for '

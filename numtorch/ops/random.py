@@ -16,7 +16,8 @@ from .. import dtypes as D
 from .. import layouts as L
 from .. import random as generators
 from ..autograd.modes import state
-from ..dispatch import Meta, Node, check_inplace, edge, float_array, fresh, opaque, written
+from ..dispatch import Meta, Node, check_inplace, edge, fresh, written
+from ..kinds import float_array, opaque
 from ..memory_format import preserve_format, strided
 from ..random import Generator, generator_of
 from ..tensor import Tensor, ndarray_of
@@ -103,7 +104,7 @@ def _ends(name: str, out: Tensor, *inputs) -> Tensor:
     """Record that `out` was drawn from `inputs`."""
     node = _node(name, inputs)
     if node is not None:
-        out.requires_grad, out._node = True, node  # type: ignore[assignment]
+        out.requires_grad, out._node = True, node
     return out
 
 

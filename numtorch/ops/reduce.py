@@ -4,15 +4,8 @@ from __future__ import annotations
 import math
 
 from .. import dtypes as D
-from ..dispatch import (
-    ALWAYS_BOOL,
-    BOOL_TO_LONG,
-    DEFAULT,
-    FLOAT_ONLY,
-    composite,
-    dims_of,
-    reduction,
-)
+from ..dispatch import dims_of
+from ..kinds import ALWAYS_BOOL, BOOL_TO_LONG, DEFAULT, FLOAT_ONLY, composite, reduction
 from .create import zeros
 from .pointwise import abs_, conj, eq, exp, log, ne, square, where
 

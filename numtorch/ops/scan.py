@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import TITLES, Meta, composite, opaque, wrap_dim
+from ..dispatch import Meta, TITLES, wrap_dim
+from ..kinds import composite, opaque
 from ..dtypes import int64
 from .create import zeros
 from .index import inplace, scatter_add
@@ -90,12 +91,14 @@ def _to_places(g, x_meta, dim, places):
 
 @opaque(at=(), half="native", vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
 def running_max(x, dim):
+    "The largest element so far, and its index."
     wrap_dim(dim, x.ndim)
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)
 
 
 @opaque(at=(), half="native", vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
 def running_min(x, dim):
+    "The smallest element so far, and its index."
     wrap_dim(dim, x.ndim)
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)
 

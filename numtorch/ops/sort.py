@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import TITLES, Meta, composite, opaque, reduced_shape, wrap_dim
+from ..dispatch import Meta, TITLES, reduced_shape, wrap_dim
+from ..kinds import composite, opaque
 from ..dtypes import COMPLEX, FLOAT, INT, float32, float64, int32, int64
 from ..tensor import Tensor
 from .create import scalar_tensor, zeros
@@ -220,11 +221,13 @@ def min(x, dim=None, keepdim=False, y=None):
 
 @opaque(at=())
 def place_of_largest(x, dim, keepdim):
+    "The index of the largest element; the first of equal ones, NaN before numbers."
     return _place_meta(x, dim, keepdim)
 
 
 @opaque(at=())
 def place_of_smallest(x, dim, keepdim):
+    "The index of the smallest element; the first of equal ones, NaN before numbers."
     return _place_meta(x, dim, keepdim)
 
 
@@ -273,6 +276,7 @@ def aminmax(x, *, dim=None, keepdim=False):
 # ---------------------------------------------------------------------------------------------- searching
 @opaque(at=())
 def search_places(boundaries, values, right, sorter, out_int32):
+    "Where each value would be inserted in sorted boundaries."
     return Meta(values.shape, int32 if out_int32 else int64)
 
 
@@ -314,6 +318,7 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
 
 @opaque(at=())
 def members(elements, tests, invert):
+    "Whether each element is among the test elements."
     from ..dtypes import bool as bool_
     return Meta(elements.shape, bool_)
 
@@ -361,6 +366,7 @@ def unique_consecutive(x, return_inverse=False, return_counts=False, dim=None):
 
 @opaque(at=(), dynamic=True)
 def counted(x, weights, minlength):
+    "How often each non-negative integer occurs, weighted."
     return None
 
 
@@ -386,6 +392,7 @@ def bincount(x, weights=None, minlength=0):
 
 @opaque(at=())
 def binned(x, bins, low, high):
+    "How many elements fall in each of the equal bins."
     return Meta((bins,), x.dtype)
 
 

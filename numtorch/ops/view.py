@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from .. import layouts as L
-from ..dispatch import composite, edge, view, wrap_dim
+from ..dispatch import edge, wrap_dim
+from ..kinds import composite, view
 from ..layouts import Layout
 
 TM = ("torch", "Tensor")

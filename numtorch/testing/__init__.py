@@ -55,8 +55,8 @@ def assert_close(actual, expected, *, rtol=None, atol=None, equal_nan=False, che
 
 
 def _wide(t: Tensor) -> Tensor:
-    t = t.detach().cpu()  # type: ignore[attr-defined]
-    return t.float() if t.dtype.name == "bfloat16" else t  # type: ignore[attr-defined]
+    t = t.detach().cpu()
+    return t.float() if t.dtype.name == "bfloat16" else t
 
 
 def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=False, noncontiguous=False,

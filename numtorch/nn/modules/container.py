@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections import OrderedDict
-from collections import abc as container_abcs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from itertools import chain, islice
 from typing import Any
 
@@ -247,7 +246,7 @@ class ModuleList(Module):
 
     def extend(self, modules: Iterable[Module]) -> Any:
         """Add modules at the end."""
-        if not isinstance(modules, container_abcs.Iterable):
+        if not isinstance(modules, Iterable):
             raise TypeError(
                 "ModuleList.extend should be called with an iterable, but got " + type(modules).__name__
             )
@@ -257,15 +256,13 @@ class ModuleList(Module):
         return self
 
 
-def _pairs(owner: str, item: str, mapping: Any) -> Iterator[tuple[str, Any]]:
+def _pairs(item: str, pairs: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Iterate over the pairs of an update argument that is not a mapping, checking each."""
-    for i, pair in enumerate(mapping):
-        if not isinstance(pair, container_abcs.Iterable):
-            raise TypeError(
-                f"{item} update sequence element #{i} should be Iterable; is{type(pair).__name__}"
-            )
-        if len(pair) != 2:  # type: ignore[arg-type]
-            raise ValueError(f"{item} update sequence element #{i} has length {len(pair)}; 2 is required")  # type: ignore[arg-type]
+    for i, pair in enumerate(pairs):
+        if not hasattr(pair, "__iter__"):
+            raise TypeError(f"{item} update sequence element #{i} should be Iterable; is{type(pair).__name__}")
+        if len(pair) != 2:
+            raise ValueError(f"{item} update sequence element #{i} has length {len(pair)}; 2 is required")
         key, value = pair
         yield key, value
 
@@ -308,29 +305,29 @@ class ModuleDict(Module):
         del self[key]
         return module
 
-    def keys(self) -> container_abcs.KeysView[str]:
+    def keys(self) -> KeysView[str]:
         """Return the names."""
         return self._modules.keys()
 
-    def items(self) -> container_abcs.ItemsView[str, Module]:
+    def items(self) -> ItemsView[str, Module]:
         """Return the (name, module) pairs."""
         return self._modules.items()
 
-    def values(self) -> container_abcs.ValuesView[Module]:
+    def values(self) -> ValuesView[Module]:
         """Return the modules."""
         return self._modules.values()
 
     def update(self, modules: Mapping[str, Module]) -> None:
         """Add the modules of a mapping or of (name, module) pairs, replacing those of the same names."""
-        if not isinstance(modules, container_abcs.Iterable):
+        if not isinstance(modules, Iterable):
             raise TypeError(
                 "ModuleDict.update should be called with an iterable of key/value pairs, but got "
                 + type(modules).__name__
             )
-        if isinstance(modules, (OrderedDict, ModuleDict, container_abcs.Mapping)):
+        if isinstance(modules, (OrderedDict, ModuleDict, Mapping)):
             pairs: Any = modules.items()
         else:
-            pairs = _pairs("ModuleDict", "ModuleDict", modules)
+            pairs = _pairs("ModuleDict", modules)
         for key, module in pairs:
             self[key] = module
 
@@ -391,7 +388,7 @@ class ParameterList(Module):
 
     def extend(self, values: Iterable[Any]) -> Any:
         """Add values at the end."""
-        if not isinstance(values, container_abcs.Iterable) or isinstance(values, Tensor):
+        if not isinstance(values, Iterable) or isinstance(values, Tensor):
             raise TypeError(
                 "ParameterList.extend should be called with an iterable, but got " + type(values).__name__
             )
@@ -487,7 +484,7 @@ class ParameterDict(Module):
         """Return a ParameterDict with `default` under each key."""
         return ParameterDict((key, default) for key in keys)
 
-    def keys(self) -> container_abcs.KeysView[str]:
+    def keys(self) -> KeysView[str]:
         """Return the names."""
         return self._keys.keys()
 
@@ -501,17 +498,17 @@ class ParameterDict(Module):
 
     def update(self, parameters: Any) -> None:
         """Add the values of a mapping or of (name, value) pairs, replacing those of the same names."""
-        if not isinstance(parameters, container_abcs.Iterable):
+        if not isinstance(parameters, Iterable):
             raise TypeError(
                 "ParametersDict.update should be called with an iterable of key/value pairs, but got "
                 + type(parameters).__name__
             )
         if isinstance(parameters, (OrderedDict, ParameterDict)):
             pairs: Any = parameters.items()
-        elif isinstance(parameters, container_abcs.Mapping):
+        elif isinstance(parameters, Mapping):
             pairs = sorted(parameters.items())
         else:
-            pairs = _pairs("ParametersDict", "ParameterDict", parameters)
+            pairs = _pairs("ParameterDict", parameters)
         for key, value in pairs:
             self[key] = value
 

@@ -267,7 +267,7 @@ class Module:
         """Take `name` out of every table except `but`, where it keeps its place."""
         for table in (self.__dict__, self._parameters, self._buffers, self._modules):
             if table is not but and name in table:
-                del table[name]  # type: ignore[attr-defined]
+                del table[name]
         self._non_persistent_buffers_set.discard(name)
 
     def _set_buffer(self, name: str, value: Tensor | None, buffers: dict[str, Tensor | None]) -> None:
@@ -1173,7 +1173,7 @@ class Module:
         replica._parameters = {}
         replica._buffers = replica._buffers.copy()
         replica._modules = replica._modules.copy()
-        replica._is_replica = True  # type: ignore[assignment]
+        replica._is_replica = True
         return replica
 
 

@@ -1,0 +1,127 @@
+"""The opaque kind: a meta function here, a hand-written kernel of the same name per device."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import devices
+from .. import dtypes as D
+from ..autograd.modes import state
+from ..dispatch import (
+    Op,
+    common_device,
+    cpu,
+    fresh,
+    into,
+    public_function,
+    register,
+)
+from ..layouts import Layout, contiguous
+from ..tensor import Tensor, ndarray_of
+
+
+class Opaque(Op):
+    """The body is the meta function; the kernel is the function of the same name in kernels/cpu (kernels/cuda)."""
+
+    kind = "opaque"
+
+    def __init__(self, body, vjp, at, name, dynamic: bool, half: str):
+        super().__init__(body, vjp, at, name)
+        self.dynamic, self.half = dynamic, half
+        self._kernels: dict[str, Callable] = {}
+
+    def kernel(self, device: devices.device) -> Callable:
+        found = self._kernels.get(device.type)
+        if found is None:
+            import importlib
+            file = self.body.__module__.rsplit(".", 1)[1]
+            try:
+                module = importlib.import_module(f"..kernels.{device.type}.{file}", __package__)
+                found = getattr(module, self.name)
+            except (ImportError, AttributeError) as e:
+                raise NotImplementedError(f"{self.name} has no {device.type} kernel yet.") from e
+            self._kernels[device.type] = found
+        return found
+
+    def __call__(self, *args, out=None, **kwargs):
+        result = self.apply(self.bind(args, kwargs))
+        return result if out is None else into(out, result)
+
+    def apply(self, args: dict[str, Any]):
+        if state.tracer is not None:
+            return state.tracer.call(self, args)
+        metas = self.body(**args)
+        tensors = []
+        for v in args.values():
+            if isinstance(v, Tensor):
+                tensors.append(v)
+            elif isinstance(v, list | tuple):
+                tensors += [t for t in v if isinstance(t, Tensor)]
+        device = common_device(self.name, tensors) if tensors else cpu
+        if self.dynamic:
+            if device is devices.meta:
+                raise NotImplementedError(f"{self.name}: the shape of the result depends on values, which meta tensors "
+                                          "do not have.")
+            got = self.kernel(device)(**{k: self._ndarray(v, False) for k, v in args.items()})
+            from ..tensor import tensor_from
+            result: Any = tuple(tensor_from(a) for a in got) if isinstance(got, tuple) else tensor_from(got)
+        else:
+            many = isinstance(metas, tuple)
+            outs = [None if m is None else fresh(contiguous(tuple(m.shape)) if m.strides is None else
+                                                 Layout(tuple(m.shape), tuple(m.strides)), m.dtype, device)
+                    for m in (metas if many else (metas,))]
+            if device is not devices.meta:
+                halves = self.half != "native"
+                arrays = [None if o is None else _rounded(o) if halves and _is_half(o.dtype) else ndarray_of(o)
+                          for o in outs]
+                self.kernel(device)(*arrays, *[self._ndarray(args[p], halves) for p in self.params])
+                if halves:
+                    for o, a in zip(outs, arrays):
+                        if o is not None and _is_half(o.dtype):
+                            _round_into(o, a)
+            result = tuple(outs) if many else outs[0]
+        if state.grad and self.rules and any(t.requires_grad for t in tensors):
+            self.record(args, result)
+        return result
+
+    def _ndarray(self, v, halves: bool):
+        if isinstance(v, Tensor):
+            return float_array(v) if halves and _is_half(v.dtype) else ndarray_of(v)
+        if isinstance(v, list | tuple) and any(isinstance(t, Tensor) for t in v):
+            return [self._ndarray(t, halves) for t in v]
+        return v
+
+
+def _is_half(d: D.dtype) -> bool:
+    return d is D.bfloat16 or d is D.float16
+
+
+def _rounded(o: Tensor) -> np.ndarray:
+    return np.empty(o.layout.shape, np.float32)
+
+
+def float_array(t: Tensor) -> np.ndarray:
+    """A half-type tensor's values as a float32 ndarray."""
+    a = ndarray_of(t)
+    if t.dtype is D.float16:
+        return a.astype(np.float32)
+    return (a.astype(np.uint32) << 16).view(np.float32)
+
+
+def _round_into(o: Tensor, a: np.ndarray) -> None:
+    if o.dtype is D.float16:
+        ndarray_of(o)[...] = a
+        return
+    u = np.ascontiguousarray(a).view(np.uint32)
+    near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
+    ndarray_of(o)[...] = np.where(np.isnan(a), (u >> 16) | 0x40, near)
+
+
+def opaque(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None,
+           at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, dynamic: bool = False, half: str = "float"):
+    """Declare an opaque op."""
+    def declare(body: Callable) -> Callable:
+        return public_function(register(Opaque(body, vjp, at, name, dynamic, half)))
+    return declare if body is None else declare(body)

@@ -1,0 +1,450 @@
+"""The pointwise kind: one scalar expression per element. Inputs broadcast and promote."""
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import devices
+from .. import dtypes as D
+from ..autograd.engine import Node, clock
+from ..autograd.modes import state
+from ..dispatch import (
+    NUMBERS,
+    PUBLIC,
+    TITLES,
+    Op,
+    array_of,
+    backend,
+    check_cast,
+    check_inplace,
+    common_device,
+    compute_name,
+    cpu,
+    empty,
+    fresh,
+    into,
+    new,
+    not_a_tensor,
+    number,
+    register,
+    written,
+)
+from ..kernels import emit, jit
+from ..kernels.expr import Block, Expr, inline
+from ..layouts import Layout, broadcast, collapse, contiguous, expanded, like, permuted, stride_order
+from ..storage import Storage
+from ..tensor import Tensor
+from .promotion import DEFAULT, Kind
+
+RESERVED = {"lo", "hi", "i", "r", "n", "q", "e", "b", "p", "a", "t"}
+
+
+class Pointwise(Op):
+    """The body is one scalar expression (or a tuple of them). Inputs broadcast and promote; keyword-only parameters of
+    the body are numbers passed to the kernel by value. `free` inputs keep their own type (a condition)."""
+
+    kind = "pointwise"
+
+    def __init__(self, body, vjp, at, name, dtype: Kind, free: Sequence[str], only, domain: tuple[float, float],
+                 cost: float, results: int):
+        super().__init__(body, vjp, at, name)
+        self.dtype, self.free, self.only, self.domain, self.cost = dtype, frozenset(free), only, domain, cost
+        self.results = results
+        self.numbers = tuple(p for p in self.params
+                             if self.signature.parameters[p].kind is inspect.Parameter.KEYWORD_ONLY)
+        self.tensors = tuple(p for p in self.params if p not in self.numbers)
+        self.flat: dict[Any, tuple] = {}
+        self.plans: dict[tuple, Plan] = {}
+
+    def build(self, compute: str) -> emit.Build:
+        free = [p in self.free for p in self.params]
+
+        def exprs(block: Block, values: list[Expr]) -> Sequence[Expr]:
+            typed = [v if f else block.cast(v, compute) for v, f in zip(values, free)]
+            got = inline(block, self.body, typed)
+            return got if isinstance(got, tuple) else (got,)
+        return exprs
+
+    def types(self, values: Sequence[Any]) -> tuple[D.dtype, D.dtype]:
+        """(type computed in, type stored) for these operands."""
+        return self.dtype(D.result_type(*[v for p, v in zip(self.params, values)
+                                          if p not in self.free and p not in self.numbers]))
+
+    def __call__(self, *args, out=None, **kwargs):
+        if kwargs or len(args) != len(self.params):
+            bound = self.bind(args, kwargs)
+            args = tuple([bound[p] for p in self.params])
+        result = self.apply(args)
+        return result if out is None else into(out, result)
+
+    def apply(self, values: tuple, target: Tensor | None = None) -> Any:
+        """Compute, into `target` where given (in-place forms), and record."""
+        if state.tracer is not None:
+            return state.tracer.call(self, dict(zip(self.params, values)))
+        if target is not None:
+            values = tuple([_apart(v, target) for v in values])
+        key: list = [target is not None]
+        needs = False
+        for v in values:
+            if isinstance(v, Tensor):
+                key += (v.layout.key, v.dtype, v.storage.device)
+                needs = needs or v.requires_grad
+            else:
+                key.append(type(v))
+        plan = self.plans.get(tuple(key))
+        if plan is None:
+            values = self.checked(values)
+            plan = self.plan(values, target)
+            self.plans[tuple(key)] = plan
+        needs = needs and state.grad and bool(self.rules)
+        before = None
+        if target is not None:
+            if needs and any(isinstance(v, Tensor) and v.storage is target.storage for v in values):
+                wanted = tuple([p for p, v in zip(self.params, values)
+                                if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
+                if self.params[0] in self.needs(wanted):
+                    before = target.detach().clone()
+            plan.run(values, (target,))
+            node = None
+            if needs:
+                # recorded against an alias, so that the node does not hold the tensor whose history it is
+                target.storage.version += 1
+                node = self.record(dict(zip(self.params, values)), target.alias(), before)
+                target.storage.version -= 1
+            written(target, node)
+            return target
+        outs = plan.outputs()
+        plan.run(values, outs)
+        result = outs[0] if self.results == 1 else tuple(outs)
+        if needs:
+            self.record(dict(zip(self.params, values)), result)
+        return result
+
+    def checked(self, values: tuple) -> tuple:
+        """The operands, each a tensor or a Python number; TypeError otherwise."""
+        out = []
+        for p, v in zip(self.params, values):
+            if isinstance(v, NUMBERS):
+                v = number(v)
+            elif not isinstance(v, Tensor):
+                raise not_a_tensor(self.name.partition(".")[0], PUBLIC.get(p, p), v)
+            out.append(v)
+        if not any(isinstance(v, Tensor) for v in out):
+            raise not_a_tensor(self.name.partition(".")[0], "input", out[0])
+        return tuple(out)
+
+    def plan(self, values: tuple, target: Tensor | None) -> Plan:
+        """What to do for operands of these types and layouts: checked once, then looked up."""
+        name = self.name.partition(".")[0]
+        tensors = [v for v in values if isinstance(v, Tensor)]
+        compute, kind = self.types(values)
+        if self.only is not None and compute.category not in self.only:
+            raise RuntimeError(f'"{name}" not implemented for \'{TITLES[compute.name]}\'')
+        device = common_device(name, tensors)
+        try:
+            shape = tensors[0].layout.shape if len(tensors) == 1 else broadcast(*[t.layout.shape for t in tensors])
+        except RuntimeError as e:
+            raise RuntimeError(f"{e}\n  in {name}(" + ", ".join(str(list(t.layout.shape)) for t in tensors) + ")") from None
+        if target is not None:
+            check_cast(kind, target.dtype)
+            if shape != target.layout.shape:
+                raise RuntimeError(f"output with shape {list(target.layout.shape)} doesn't match the broadcast shape "
+                                   f"{list(shape)}")
+            layout, kind = target.layout, target.dtype
+        else:
+            layout = _result_layout(tensors, shape)
+        c = compute_name(compute)
+        ins = [(p if p not in RESERVED else p + "_", v) for p, v in zip(self.params, values)]
+        return Plan(self.name, ("pointwise", self.name, c), self.build(c), ins, [(layout, kind)] * self.results, shape,
+                    device, self.cost)
+
+
+class Plan:
+    """How to run one pointwise computation for given types and layouts: kernel, work items, fixed arguments."""
+
+    __slots__ = ("layouts", "device", "kernel", "items", "cost", "fixed", "offsets", "tensors", "key", "make", "idle")
+
+    def __init__(self, name: str, tag: tuple, build: emit.Build, ins: Sequence[tuple[str, Any]],
+                 outs: Sequence[tuple[Layout, D.dtype]], shape, device: devices.device, cost: float):
+        self.layouts, self.device, self.kernel = list(outs), device, None
+        self.tensors = tuple([isinstance(v, Tensor) for _, v in ins])
+        layouts = [*[l for l, _ in outs], *[v.layout for _, v in ins if isinstance(v, Tensor)]]
+        sizes, steps = collapse(shape, [expanded(l, shape) for l in layouts])
+        inner = sizes[-1] if sizes else 1
+        last = [s[-1] if s else 1 for s in steps]
+        dense = len(sizes) <= 1 and all(s == 1 for s in last) and not any(l.offset for l in layouts)
+        depth = None if dense and device is cpu and all(l.dense for l in layouts) else max(len(sizes) - 1, 0)
+        self.offsets = depth is not None
+        kinds = tuple([s if s in (0, 1) else -1 for s in last])
+        it = iter(kinds[len(outs):])
+        operands = [emit.Operand(n, v.dtype.name, 1 if depth is None else next(it)) if isinstance(v, Tensor) else
+                    emit.Operand(n, "float64" if isinstance(v, float) else D.of_scalar(v).name, 0, True) for n, v in ins]
+        results = [emit.Operand("out" if len(outs) == 1 else f"out{i}", d.name, kinds[i])
+                   for i, (_, d) in enumerate(outs)]
+        self.key = (*tag, depth, tuple(operands), tuple(results))
+        self.make = lambda target: emit.pointwise(name, build, operands, results, depth, target)
+        numel = 1
+        for n in sizes:
+            numel *= n
+        self.idle = 0 in shape or device is devices.meta
+        self.items, self.cost, self.fixed = inner, cost, ()
+        if depth is not None:
+            fixed = list(sizes[1:-1])
+            for s in steps:
+                fixed += s[:-1]
+            fixed += [s for s, k in zip(last, kinds) if k == -1]
+            if self.idle:
+                return
+            if depth == 0:
+                self.cost = cost * 2
+            else:
+                fixed.append(inner)
+                self.items, self.cost = numel // inner, cost * inner * 1.5
+            self.fixed = tuple(fixed)
+
+    def outputs(self) -> list[Tensor]:
+        return [fresh(l, d, self.device) for l, d in self.layouts]
+
+    def run(self, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
+        if self.idle:
+            return
+        args: list = []
+        offsets: list = []
+        numbers: list = []
+        for o in outs:
+            args.append(array_of(o))
+            offsets.append(o.layout.offset)
+        for v, is_tensor in zip(values, self.tensors):
+            if is_tensor:
+                args.append(array_of(v))
+                offsets.append(v.layout.offset)
+            elif isinstance(v, complex):
+                numbers += (v.real, v.imag)
+            else:
+                numbers.append(v)
+        args += numbers
+        if self.offsets:
+            args += offsets
+            args += self.fixed
+        k = self.kernel
+        if k is None:
+            if self.device is not cpu:
+                backend(self.device).run(self.key, self.make, self.items, self.cost, tuple(args))
+                return
+            k = self.kernel = backend(cpu).native(self.key, self.make)
+        jit.parallel(k, self.items, self.cost, tuple(args))
+
+
+def _apart(v, target: Tensor):
+    """`v`, copied if it overlaps the written tensor in another layout."""
+    if isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout and v.layout != target.layout:
+        return v.clone()  # type: ignore[attr-defined]
+    return v
+
+
+def _result_layout(tensors: Sequence[Tensor], shape) -> Layout:
+    """Where results go: row-major, unless the full-shaped inputs are dense in another order (channels_last, .t())."""
+    first = tensors[0].layout
+    if first.contiguous and first.shape == shape and len(shape) < 3:
+        return contiguous(shape)
+    full = [t.layout for t in tensors if t.layout.shape == shape]
+    if not full:
+        if all(t.layout.contiguous for t in tensors):
+            return contiguous(shape)
+        steps = [expanded(t.layout, shape) for t in tensors]
+    elif all(l.contiguous for l in full):
+        return contiguous(shape)
+    else:
+        steps = [expanded(t.layout, shape) for t in tensors]
+        if full[0] is first and first.covers():
+            return like(first)
+    return permuted(shape, stride_order(shape, steps))
+
+
+# ---------------------------------------------------------------------------------------------- the fast path
+SMALL = 16_384  # elements up to which a kernel runs on the calling thread, holding the GIL
+
+
+def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
+    """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the general
+    path must decide."""
+    if d.is_floating_point and d.itemsize == 2:
+        return None
+    if scalar is None:
+        kind = d
+    else:
+        kind = D.join(d, None, {int: D.int64, float: D.get_default_dtype()}[scalar])
+    compute, out = op.dtype(kind)
+    if compute is not d or (op.only is not None and compute.category not in op.only):
+        return None
+    first, *rest = op.tensors
+    operands = [emit.Operand(first if first not in RESERVED else first + "_", d.name, 1)]
+    for p in rest:
+        p = p if p not in RESERVED else p + "_"
+        operands.append(emit.Operand(p, d.name, 1) if scalar is None else
+                        emit.Operand(p, "int64" if scalar is int else "float64", 0, True))
+    text = emit.pointwise(op.name, op.build(compute_name(compute)), operands, [emit.Operand("out", out.name, 1)], None)
+    native = text.native()
+    return native.call, native, out.numpy, out
+
+
+def _unary(op: Pointwise) -> Callable:
+    flat, cost, rules = op.flat, op.cost, bool(op.rules)
+    plan = op.needs(op.inputs) if op.inputs else ()
+    simple = len(op.inputs) == 1 and set(plan) <= {"out", op.params[0]}
+
+    def call(input, *, out=None):
+        try:
+            layout = input.layout
+            if layout.dense and out is None:
+                k = flat[input.dtype]
+                n = layout.numel
+                a = empty(n, k[2])
+                if n < SMALL:
+                    k[0](0, n, a, input.storage.array)
+                else:
+                    jit.parallel(k[1], n, cost, (a, input.storage.array))
+                s = new(Storage)
+                s.array, s.device, s.version = a, cpu, 0
+                t = new(Tensor)
+                t.storage, t.layout, t.dtype, t.requires_grad, t._node, t._base = s, layout, k[3], False, None, None
+                if input.requires_grad and rules and state.grad:
+                    if simple and input._base is None:
+                        node = new(Node)
+                        node.op, node.shapes, node.names, node.values = op, None, plan, NOTHING
+                        e = input._node
+                        node.edges = (input if e is None else e,)
+                        if plan:
+                            saved = [t.alias() if p == "out" else input for p in plan]
+                            node.saved, node.versions = saved, [v.storage.version for v in saved]
+                        else:
+                            node.saved = node.versions = NONE
+                        node.extra, node.outputs, node.seq = None, 1, next(clock)
+                        t.requires_grad, t._node = True, node
+                    else:
+                        op.record({op.params[0]: input}, t)
+                return t
+        except (KeyError, AttributeError, TypeError):
+            if isinstance(input, Tensor) and input.layout.dense and input.dtype not in flat and out is None \
+                    and input.storage.array is not None and input.storage.device is cpu:
+                k = _flat(op, input.dtype, None)
+                if k is not None:
+                    flat[input.dtype] = k
+                    return call(input)
+        return op(input) if out is None else op(input, out=out)
+    return call
+
+
+NOTHING: dict = {}
+NONE: tuple = ()
+
+
+def _binary(op: Pointwise) -> Callable:
+    flat, cost, rules = op.flat, op.cost, bool(op.rules)
+    numbered: dict[type, dict] = {float: {}, int: {}}
+    px, py = op.tensors
+    plans = [op.needs(tuple(p for p in op.inputs if p in w)) for w in ((), (px,), (py,), (px, py))] if op.inputs else []
+    simple = set(op.inputs) == {px, py} and set(plans[3]) <= {"out", px, py}
+
+    def call(input, other, *, out=None):
+        try:
+            layout = input.layout
+            if layout.dense and out is None:
+                d = input.dtype
+                number = numbered.get(type(other))
+                if number is not None:
+                    k = number[d]
+                    y = other
+                elif layout is other.layout and d is other.dtype:
+                    k = flat[d]
+                    y = other.storage.array
+                else:
+                    return op(input, other)
+                n = layout.numel
+                a = empty(n, k[2])
+                if n < SMALL:
+                    k[0](0, n, a, input.storage.array, y)
+                else:
+                    jit.parallel(k[1], n, cost, (a, input.storage.array, y))
+                s = new(Storage)
+                s.array, s.device, s.version = a, cpu, 0
+                t = new(Tensor)
+                t.storage, t.layout, t.dtype, t.requires_grad, t._node, t._base = s, layout, k[3], False, None, None
+                if number is not None:
+                    if input.requires_grad and rules and state.grad:
+                        op.record({px: input, py: other}, t)
+                elif (input.requires_grad or other.requires_grad) and rules and state.grad:
+                    if simple and input._base is None and other._base is None:
+                        node = new(Node)
+                        ex = ey = None
+                        if input.requires_grad:
+                            ex = input._node
+                            if ex is None:
+                                ex = input
+                        if other.requires_grad:
+                            ey = other._node
+                            if ey is None:
+                                ey = other
+                        plan = plans[(ex is not None) + 2 * (ey is not None)]
+                        node.op, node.edges, node.shapes, node.names, node.values = op, (ex, ey), None, plan, NOTHING
+                        if plan:
+                            saved = [input if p is px else other if p is py else t.alias() for p in plan]
+                            node.saved, node.versions = saved, [v.storage.version for v in saved]
+                        else:
+                            node.saved = node.versions = NONE
+                        node.extra, node.outputs, node.seq = None, 1, next(clock)
+                        t.requires_grad, t._node = True, node
+                    else:
+                        op.record({px: input, py: other}, t)
+                return t
+        except (KeyError, AttributeError, TypeError):
+            if isinstance(input, Tensor) and input.layout.dense and out is None and input.storage.device is cpu:
+                kind = type(other) if type(other) in numbered else None
+                if kind is not None or (isinstance(other, Tensor) and other.layout is input.layout
+                                        and other.dtype is input.dtype):
+                    table = flat if kind is None else numbered[kind]
+                    if input.dtype not in table:
+                        k = _flat(op, input.dtype, kind)
+                        if k is not None:
+                            table[input.dtype] = k
+                            return call(input, other)
+        return op(input, other) if out is None else op(input, other, out=out)
+    return call
+
+
+def pointwise(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[str, Callable] | None = None,
+              at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, free: Sequence[str] = (),
+              only: Sequence[int] | None = None, domain: tuple[float, float] = (-4.0, 4.0), cost: float = 0.3,
+              results: int = 1):
+    """Declare a pointwise op. `only`: dtype categories it accepts; `domain`: where it is defined (for tests);
+    `cost`: nanoseconds an element takes; `results`: how many values the body returns."""
+    def declare(body: Callable) -> Callable:
+        op = Pointwise(body, vjp, at, name, dtype, free, only, domain, cost, results)
+        register(op)
+        if results == 1 and not op.numbers and not op.free and len(op.tensors) in (1, 2):
+            call = (_unary if len(op.tensors) == 1 else _binary)(op)
+        else:
+            @functools.wraps(body)
+            def call(*args, **kwargs):
+                return op(*args, **kwargs)
+        call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
+        call.__qualname__, call.__module__ = op.name, body.__module__
+        op.call = call  # type: ignore[attr-defined]
+        op.inplace = _inplace(op)  # type: ignore[attr-defined]
+        return call
+    return declare if body is None else declare(body)
+
+
+def _inplace(op: Pointwise) -> Callable:
+    def call(self, *args, **kwargs):
+        values = (self, *args)
+        if kwargs or len(values) != len(op.params):
+            bound = op.bind(values, kwargs)
+            values = tuple([bound[p] for p in op.params])
+        check_inplace(self, op.name)
+        return op.apply(values, self)
+    call.__name__ = call.__qualname__ = op.name + "_"
+    call.__doc__ = f"In-place form of {op.name}."
+    return call
