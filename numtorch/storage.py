@@ -10,15 +10,20 @@ class Storage:
     """One block of memory. `array` is the whole of it as a 1-d ndarray (on CUDA the device's buffer, on meta None);
     `version` grows with every write, so that backward notices a changed saved tensor."""
 
-    __slots__ = ("array", "device", "version", "size", "__weakref__")
+    __slots__ = ("array", "device", "version", "_size", "__weakref__")
 
     def __init__(self, array, device=devices.cpu, size: int | None = None):
         self.array, self.device, self.version = array, device, 0
-        self.size = size
+        if array is None:
+            self._size = size or 0
 
     @property
     def nbytes(self) -> int:
-        return self.array.nbytes if self.array is not None else (self.size or 0)
+        return self.array.nbytes if self.array is not None else self._size
+
+    @property
+    def size(self) -> int:
+        return self.nbytes
 
     def typed(self, memory: np.dtype) -> np.ndarray:
         """The memory as a 1-d array of `memory` elements."""

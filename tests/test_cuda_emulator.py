@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("greenlet")
-from numtorch.kernels import jit  # noqa: E402
-from numtorch.kernels.cuda import emulator  # noqa: E402
-from numtorch.kernels.cuda.emulator import KernelError, launch  # noqa: E402
+from numtorch.kernels import jit
+from numtorch.kernels.cuda import emulator
+from numtorch.kernels.cuda.emulator import KernelError, launch
 
 cuda = None                                     # rebound by the emulator, as `math` and the casts
 float32 = float64 = int64 = uint32 = uint64 = int32 = uint8 = None

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 pytest.importorskip("greenlet")
-from numtorch.kernels import emit  # noqa: E402
-from numtorch.kernels.cuda import compiler, emulator, template  # noqa: E402
+from numtorch.kernels import emit
+from numtorch.kernels.cuda import compiler, emulator, template
 
-import numtorch  # noqa: E402, F401  (fills the registry)
-from numtorch import dispatch  # noqa: E402
-from numtorch import dtypes as D  # noqa: E402
-from numtorch.devices import device  # noqa: E402
-from numtorch.layouts import Layout, contiguous  # noqa: E402
-from numtorch.storage import Storage  # noqa: E402
-from numtorch.tensor import Tensor, ndarray_of, tensor_from  # noqa: E402
+import numtorch  # noqa: F401  (fills the registry)
+from numtorch import dispatch, kinds
+from numtorch import dtypes as D
+from numtorch.devices import device
+from numtorch.layouts import Layout, contiguous
+from numtorch.storage import Storage
+from numtorch.tensor import Tensor, ndarray_of, tensor_from
 
-POINTWISE = [op for op in dispatch.registry.values() if isinstance(op, dispatch.Pointwise)]
-REDUCTIONS = [op for op in dispatch.registry.values() if isinstance(op, dispatch.Reduction)]
+POINTWISE = [op for op in dispatch.registry.values() if isinstance(op, kinds.Pointwise)]
+REDUCTIONS = [op for op in dispatch.registry.values() if isinstance(op, kinds.Reduction)]
 O = emit.Operand
 
 

@@ -89,7 +89,9 @@ class Pointwise(Op):
         needs = False
         for v in values:
             if isinstance(v, Tensor):
-                key += (v.layout.key, v.dtype, v.storage.device)
+                layout = v.layout
+                # A plan made for offsets of 0 may use the kernel without them.
+                key += (layout.key if not layout.offset else -layout.key, v.dtype, v.storage.device)
                 needs = needs or v.requires_grad
             else:
                 key.append(type(v))

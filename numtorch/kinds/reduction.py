@@ -116,6 +116,16 @@ class Reduction(Op):
         X = lambda step: emit.Operand("x", memory, step)
         out = emit.Operand("out", kind.name)
         lanes = [k for k in range(len(ksize)) if kx[k] == 1]
+        step = rx[-1] if rx[-1] in (0, 1) else -1
+        nest = (*ksize[1:], *kout, *kx, count, *rsize, *rx[:-1], *([rx[-1]] if step == -1 else []))
+        row = (*tag, "rows", len(ksize), len(rsize), step)
+        if device.type == "cuda":  # blocks share the rows there; kernels/cuda/template.py chooses how
+            across = bool(lanes) and rx[-1] != 1
+
+            def shared(o, a, offset):
+                backend(device).reduce(row, name, fold, X(step), out, compute, len(ksize), len(rsize), results, count, across,
+                                       (o, a, 0, offset, *nest))
+            return [shared]
         if lanes and rx[-1] != 1 and ksize[lanes[0]] >= 8:
             k = lanes[0]
             outer = [i for i in range(len(ksize)) if i != k]
@@ -144,13 +154,10 @@ class Reduction(Op):
                 run((*tag, "join"), lambda t: emit.reduce_rows(name, join, emit.Operand("x", big.name), out, big.name, 0, 1, t),
                     1, cost * parts, (o, a, 0, 0, count, parts))
             return [chunks, rest]
-        step = rx[-1] if rx[-1] in (0, 1) else -1
-        fixed = (*ksize[1:], *kout, *kx, count, *rsize, *rx[:-1], *([rx[-1]] if step == -1 else []))
-        row = (*tag, "rows", len(ksize), len(rsize), step)
 
         def rows(o, a, offset):
             run(row, lambda t: emit.reduce_rows(name, fold, X(step), out, compute, len(ksize), len(rsize), t), results,
-                cost * max(count, 1), (o, a, 0, offset, *fixed))
+                cost * max(count, 1), (o, a, 0, offset, *nest))
         return [rows]
 
 

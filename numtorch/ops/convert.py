@@ -72,7 +72,7 @@ def move(dst: Tensor, src: Tensor) -> None:
         warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
     from ..dispatch import compute_name
     name = compute_name(compute if dst.dtype.category != D.BOOL else src.dtype)
-    key = (src.layout.key, src.dtype, dst.layout.key, dst.dtype, there)
+    key = (src.layout.key, src.dtype, dst.layout.key, dst.dtype, there, bool(src.layout.offset or dst.layout.offset))
     plan = _moves.get(key)
     if plan is None:
         plan = _moves[key] = Plan("copy", ("copy", name), copied.op.build(name), [("x", src)], [(dst.layout, dst.dtype)],

@@ -170,7 +170,7 @@ def _fit(self, elements: int) -> None:
     import numpy as np
     a = self.storage.array
     if a is None:
-        self.storage.size = max(self.storage.size or 0, elements * self.dtype.itemsize)
+        self.storage._size = max(self.storage.nbytes, elements * self.dtype.itemsize)
     elif a.nbytes < elements * self.dtype.itemsize:
         grown = np.empty(elements, self.dtype.numpy)
         grown.view(np.uint8)[:a.nbytes] = np.ascontiguousarray(a).view(np.uint8)

@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 nt = pytest.importorskip("numtorch")
-from torch.utils import data as theirs  # noqa: E402
+from torch.utils import data as theirs
 
-from numtorch.utils import data as mine  # noqa: E402
+from numtorch.utils import data as mine
 
 LIBS = [(nt, mine), (torch, theirs)]
 

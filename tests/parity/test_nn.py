@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import numtorch  # noqa: E402
+import numtorch
 
 RNG = np.random.default_rng(0)
 

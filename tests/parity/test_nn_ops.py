@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import numtorch  # noqa: E402
+import numtorch
 
 R, RR = numtorch.ops.names["nn.functional"], torch.nn.functional
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-import numtorch  # noqa: E402
-from numtorch import printing  # noqa: E402
-from numtorch.tensor import tensor_from  # noqa: E402
+import numtorch
+from numtorch import printing
+from numtorch.tensor import tensor_from
 
 KINDS = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool", "complex64",
          "complex128")

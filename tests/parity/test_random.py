@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from numtorch.kernels.cpu import random as streams  # noqa: E402
+from numtorch.kernels.cpu import random as streams
 
-import numtorch  # noqa: E402
+import numtorch
 
 nan = float("nan")
 # Each line is evaluated with t = torch and t = numtorch after t.manual_seed(3).
