@@ -1,6 +1,7 @@
-"""Train the MNIST perceptron of the PyTorch tutorials on numtorch: python examples/mnist.py [--epochs N] [--out FOLDER]
+"""Train the MNIST perceptron of the PyTorch tutorials on numtorch.
 
-Data: $DATA/MNIST/raw, or ./data, or the network; without any of them, scikit-learn's digits. `make demo` runs this."""
+`make demo` runs this. Data: MNIST from the folder that the environment variable DATA names (else ./data), or
+from the network; where neither is to be had, scikit-learn's digits."""
 import argparse
 import os
 import threading
@@ -138,11 +139,11 @@ def draw_losses(losses, path):
 def draw_predictions(net, dataset, path):
     """32 test images with the net's answer and its probability; wrong answers in red."""
     images, labels = zip(*[dataset[i] for i in range(32)])
-    probabilities, answers = net(torch.stack(images)).exp().max(dim=1)
+    probabilities, answers = (t.tolist() for t in net(torch.stack(images)).exp().max(dim=1))
     figure, axes = plt.subplots(4, 8, figsize=(9, 5.4))
-    for ax, image, label, p, answer in zip(axes.flat, images, labels, probabilities.tolist(), answers.tolist()):
+    for ax, image, label, p, answer in zip(axes.flat, images, labels, probabilities, answers):
         ax.imshow(image[0].numpy(), cmap="gray_r")
-        ax.set_title(f"{answer}  {100 * p:.0f} %", fontsize=9, color="black" if answer == int(label) else "red")
+        ax.set_title(f"{answer}  {100 * p:.0f} %", fontsize=9, color="black" if answer == label else "red")
         ax.axis("off")
     plt.tight_layout()
     plt.savefig(path, dpi=120)
@@ -163,7 +164,8 @@ def main():
     print(f"data: {name}; {len(trainset):,} training and {len(testset):,} test images")
     net = Net()
     print(net)
-    losses = train(net, DataLoader(trainset, batch_size=64, shuffle=True), options.epochs or epochs, options.steps)
+    batches = DataLoader(trainset, batch_size=64, shuffle=True)
+    losses = train(net, batches, options.epochs or epochs, options.steps)
     print(f"test accuracy: {test(net, DataLoader(testset, batch_size=1000)):.2f} %")
 
     os.makedirs(options.out, exist_ok=True)

@@ -276,3 +276,127 @@ def reduce_columns(name: str, fold: Fold, x: Operand, out: Operand, compute: str
                       "a = (r // tiles) * width + t", "for i in range(e):", *_indent([f"total[a + i] = {first}"]),
                       *nest, "for i in range(e):", *_indent([*tail, put])])]
     return _finish(name, printer, params, signature, code, block)
+
+
+# ---------------------------------------------------------------------------------------------- fused rows
+class Step(NamedTuple):
+    """One step of a fused row kernel. kind "load" (args: input number), "value" (args: steps; data: build(block, values,
+    numbers)), "fold" (data: (Fold, type computed in)), "store". `level`: the pass after which the value is known;
+    `full`: it varies along the row."""
+    kind: str
+    args: tuple[int, ...]
+    dtype: str
+    level: int
+    full: bool
+    data: Any
+
+
+def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],
+               outs: Sequence[Operand], depth: int, target: str = "cpu") -> Text:
+    """Text of a kernel whose items are rows: each pass runs along the row, folds the reductions whose inputs are known
+    and stores the outputs that are; values of whole rows stand between the passes."""
+    params, signature = ["lo", "hi"], ["int64", "int64"]
+    arrays = [*outs, *ins]
+    for o in arrays:
+        params.append(o.name)
+        signature.append(_slot(o.memory))
+    probe = Block(target)
+    numbers = [_scalar(probe, o, params, signature) for o in scalars]
+    head, start = _outer(depth, arrays, params)
+    params += ["s_" + o.name for o in arrays if o.step == -1] + ["n"]
+    index = lambda o: {0: f"p_{o.name}", 1: f"p_{o.name} + i"}.get(o.step, f"p_{o.name} + i * s_{o.name}")
+    last = max(s.level for s in program)
+    printer = Printer(Block(target))
+    body: list[str] = [*head, *start]
+    named: dict[int, str] = {}
+    bound: dict[str, Any] = {}
+    stores = [s for s in program if s.kind == "store"]
+
+    def values(block: Block):
+        """How a step's value is expressed in a block: row values that are known by name, the rest recomputed."""
+        memo: dict[int, Expr] = {}
+        known = [block.make(e.op, e.dtype, tuple(block.make(a.op, a.dtype, (), a.value) for a in e.args), e.value)
+                 for e in numbers]
+
+        def value(i: int) -> Expr:
+            if i not in memo:
+                s = program[i]
+                if i in named:
+                    memo[i] = block.make("name", s.dtype, (), named[i])
+                elif s.kind == "load":
+                    o = ins[s.args[0]]
+                    memo[i] = block.cast(load(block, o.name, o.memory, index(o)), s.dtype)
+                else:
+                    memo[i] = s.data(block, [value(a) for a in s.args], known)
+            return memo[i]
+        return value
+
+    def emitted(roots: Sequence[Expr], block: Block) -> tuple[list[str], list[str]]:
+        printer.block = block
+        bound.update(block.bound)
+        return printer.statements(roots)
+
+    for level in range(last + 1):
+        block = Block(target)
+        value = values(block)
+        rows = [i for i, s in enumerate(program) if s.level == level and not s.full and s.kind in ("load", "value")]
+        lines, texts = emitted([value(i) for i in rows], block)
+        body += lines + [f"v{i} = {t}" for i, t in zip(rows, texts)]
+        named.update({i: f"v{i}" for i in rows})
+        block = Block(target)
+        value = values(block)
+        folds = [i for i, s in enumerate(program) if s.kind == "fold" and s.level == level + 1]
+        puts = [(k, s) for k, s in enumerate(stores) if s.full and s.level == level]
+        roots, wraps = [], []
+        for i in folds:
+            fold, compute = program[i].data
+            x = block.cast(value(program[i].args[0]), compute)
+            if fold.before is not None:
+                x = block.cast(inline(block, fold.before, (x,)), compute)
+            roots.append(_combine(block, fold, f"acc{i}", x, compute))
+        for k, s in puts:
+            root, wrap = stored(block, value(s.args[0]), outs[k].memory)
+            roots.append(root)
+            wraps.append(wrap)
+        if roots:
+            lines, texts = emitted(roots, block)
+            loop = [*lines, *[f"acc{i} = {t}" for i, t in zip(folds, texts)],
+                    *[f"{outs[k].name}[{index(outs[k])}] = " + (f"{w}({t})" if w else t)
+                      for (k, _), w, t in zip(puts, wraps, texts[len(folds):])]]
+            body += _passes(printer, program, folds, loop, emitted, Block(target))
+        for i in folds:
+            fold, compute = program[i].data
+            block = Block(target)
+            big = wide(compute)
+            end, _ = _result(block, fold, f"total{i}", big, compute, compute, "n")
+            lines, (text,) = emitted([block.cast(end, program[i].dtype)], block)
+            body += [*lines, f"v{i} = {text}"]
+            named[i] = f"v{i}"
+    block = Block(target)
+    value = values(block)
+    for k, s in enumerate(stores):
+        if not s.full:
+            root, wrap = stored(block, value(s.args[0]), outs[k].memory)
+            lines, (t,) = emitted([root], block)
+            body += [*lines, f"{outs[k].name}[p_{outs[k].name}] = " + (f"{wrap}({t})" if wrap else t)]
+    probe.bound = bound
+    return _finish(name, printer, params, signature, ["for r in range(lo, hi):", *_indent(body)], probe)
+
+
+def _passes(printer: Printer, program: Sequence[Step], folds: Sequence[int], loop: Sequence[str], emitted: Callable,
+            block: Block) -> list[str]:
+    """One pass along the row; with folds, block by block into wide totals."""
+    if not folds:
+        return ["for i in range(n):", *_indent(loop)]
+    starts, resets, joins = [], [], []
+    for i in folds:
+        fold, compute = program[i].data
+        big = wide(compute)
+        first = lambda t: _typed(printer.constant(limit(fold.init, compute), t), t)  # noqa: B023
+        starts.append(f"total{i} = {first(big)}")
+        resets.append(f"acc{i} = {first(compute)}")
+        lines, (text,) = emitted([_combine(block, fold, f"total{i}", block.cast(
+            block.make("name", compute, (), f"acc{i}"), big), big)], block)
+        joins += [*lines, f"total{i} = {text}"]
+    return [*starts, f"for b in range(0, n, {BLOCK}):",
+            *_indent([*resets, f"for i in range(b, min(b + {BLOCK}, n)):", *_indent(loop), *joins])]

@@ -262,3 +262,86 @@ def i1(x):
 def i1e(x):
     """e**-|x| I_1(x)."""
     return math.copysign(_bessel_scaled(abs(x), 1), x) if x == x else x
+
+
+@device
+def chebyshev(x, n, a, b):
+    """The polynomial of degree n with p0 = 1, p1 = a x + b, p(k+1) = 2 x p(k) - p(k-1); 0 for n < 0.
+
+    a = 1, b = 0 gives T, a = 2 and b = 0, -1, 1 give U, V, W. Trigonometric form of T inside (-1, 1) for n >
+    6."""
+    if not n > -1.0:
+        return 0.0
+    if x != x:
+        return x
+    n = math.floor(n)
+    if a == 1.0 and n > 6.0 and abs(x) < 1.0:
+        return math.cos(n * math.acos(x))
+    before = 1.0
+    now = a * x + b
+    if n == 0.0:
+        return before
+    k = 1.0
+    while k < n and now == now:
+        after = 2.0 * x * now - before
+        before = now
+        now = after
+        k += 1.0
+    return now
+
+
+@device
+def hermite(x, n, a):
+    """p0 = 1, p1 = a x, p(k+1) = a (x p(k) - k p(k-1)): H for a = 2, He for a = 1; 0 for n < 0."""
+    if not n > -1.0:
+        return 0.0
+    n = math.floor(n)
+    before = 1.0
+    now = a * x
+    if n == 0.0:
+        return before
+    k = 1.0
+    while k < n and now == now:
+        after = a * (x * now - k * before)
+        before = now
+        now = after
+        k += 1.0
+    return now
+
+
+@device
+def laguerre(x, n):
+    """p0 = 1, p1 = 1 - x, (k + 1) p(k+1) = (2k + 1 - x) p(k) - k p(k-1); 0 for n < 0."""
+    if not n > -1.0:
+        return 0.0
+    n = math.floor(n)
+    before = 1.0
+    now = 1.0 - x
+    if n == 0.0 or x == 0.0:
+        return before
+    k = 1.0
+    while k < n and now == now:
+        after = ((2.0 * k + 1.0 - x) * now - k * before) / (k + 1.0)
+        before = now
+        now = after
+        k += 1.0
+    return now
+
+
+@device
+def legendre(x, n):
+    """p0 = 1, p1 = x, (k + 1) p(k+1) = (2k + 1) x p(k) - k p(k-1); 0 for n < 0."""
+    if not n > -1.0:
+        return 0.0
+    n = math.floor(n)
+    before = 1.0
+    now = x
+    if n == 0.0 or x == 1.0:
+        return before
+    k = 1.0
+    while k < n and now == now:
+        after = ((2.0 * k + 1.0) * x * now - k * before) / (k + 1.0)
+        before = now
+        now = after
+        k += 1.0
+    return now

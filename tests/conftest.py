@@ -20,7 +20,7 @@ def seeded():
 
 @pytest.fixture
 def data() -> str:
-    """Folder of MNIST and CIFAR-10: $DATA, or shared/data beside the repository; without it the test skips."""
+    """Folder of MNIST and CIFAR-10: $DATA, or shared/data beside the repository; otherwise the test skips."""
     for where in (os.environ.get("DATA"), ROOT.parent / "shared" / "data"):
         if where and os.path.isdir(os.path.join(where, "MNIST")):
             return str(where)

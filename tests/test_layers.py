@@ -1,4 +1,4 @@
-"""The layer law: kernels never import numtorch; nn and optim see tensors only; numba in one place; no torch."""
+"""The layers: kernels never import numtorch; nn and optim see tensors only; numba in one place; no torch."""
 from __future__ import annotations
 
 import ast
@@ -15,7 +15,7 @@ NUMBA = {"kernels/jit.py", "kernels/cuda/compiler.py"}
 
 
 def imports(path) -> set[str]:
-    """Absolute names of the modules a file imports; relative ones by the package that the file installs as."""
+    """Absolute names of the modules a file imports; relative ones by the package that it installs as."""
     relative = path.relative_to(ROOT)
     package = list(relative.parts[:-1])
     if package[0] == "kernels":
@@ -50,7 +50,7 @@ def test_imports_point_down(path):
 
 def test_import_compiles_nothing_and_stays_light():
     code = ("import sys, numtorch; from numtorch.kernels import jit; "
-            "heavy = {'numba', 'llvmlite', 'scipy', 'multiprocessing.pool', 'PIL', 'matplotlib', 'torch', 'cuda'}; "
-            "heavy &= set(sys.modules); "
+            "heavy = {'numba', 'llvmlite', 'scipy', 'multiprocessing.pool', 'PIL', 'matplotlib', 'torch', 'cuda'}"
+            " & set(sys.modules); "
             "assert not heavy, heavy; assert jit._engine is None and jit.pool._queue is None")
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")

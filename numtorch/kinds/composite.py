@@ -11,6 +11,7 @@ from ..dispatch import (
     public_function,
     register,
 )
+from ..kernels import jit
 from ..tensor import Tensor
 
 
@@ -22,11 +23,42 @@ class Composite(Op):
     def __init__(self, body, vjp, at, name, fuse: bool):
         super().__init__(body, vjp, at, name)
         self.fuse = fuse
+        self.plans: dict[tuple, Any] = {}
+
+    def value(self, args: dict[str, Any]):
+        """The body's value: one kernel where the entry is fused, else its parts."""
+        if not self.fuse or state.tracer is not None:
+            return self.body(**args)
+        key: list = []
+        tensors = []
+        for v in args.values():
+            if isinstance(v, Tensor):
+                tensors.append(v)
+                key += (v.layout.key if not v.layout.offset else -v.layout.key, v.dtype, v.storage.device)
+            else:
+                key.append(v)
+        plan = self.plans.get(tuple(key))
+        if plan is None:
+            from ..compile.fuse import Fused
+            from ..compile.trace import Untraceable, trace
+            try:
+                graph, _ = trace(self.body, args)
+                if len(graph.inputs) != len(tensors):
+                    raise Untraceable("the body uses tensors of its own")
+                plan = Fused(self.name, graph, tensors[0].storage.device)
+            except Untraceable as e:
+                plan = e
+                if jit.DEBUG:
+                    import sys
+                    print(f"numtorch: {self.name} runs as its parts: {e}", file=sys.stderr)
+            self.plans[tuple(key)] = plan
+        if isinstance(plan, Exception):
+            return self.body(**args)
+        return plan.run(tensors)[0]
 
     def __call__(self, *args, out=None, **kwargs):
-        if self.rules:
-            values = self.bind(args, kwargs)
-            result = self.apply(values)
+        if self.rules or self.fuse:
+            result = self.apply(self.bind(args, kwargs))
         else:
             if kwargs:
                 kwargs = {self.renamed(k): v for k, v in kwargs.items()}
@@ -35,10 +67,10 @@ class Composite(Op):
 
     def apply(self, args: dict[str, Any]):
         if not state.grad or not any(isinstance(v, Tensor) and v.requires_grad for v in args.values()):
-            return self.body(**args)
+            return self.value(args)
         state.grad = False
         try:
-            result = self.body(**args)
+            result = self.value(args)
         finally:
             state.grad = True
         if isinstance(result, Tensor) and any(result is v for v in args.values()):

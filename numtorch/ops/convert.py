@@ -4,6 +4,7 @@ from __future__ import annotations
 from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
+from ..autograd.modes import state
 from ..dispatch import Meta, Node, check_inplace, edge, fresh, written
 from ..kinds import Plan, composite
 from ..layouts import Layout
@@ -84,7 +85,6 @@ def copy_(self, src, non_blocking: bool = False):
     """Write the values of `src` (broadcast, converted) into self. Every in-place write of a computed value is this."""
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    from ..autograd.modes import state
     check_inplace(self, "copy_")
     if state.tracer is not None:
         return state.tracer.write(self, src)
@@ -105,6 +105,8 @@ def copy_(self, src, non_blocking: bool = False):
 @composite(vjp={"x": lambda g: g})
 def clone(x, memory_format=preserve_format):
     "A copy with memory of its own."
+    if state.tracer is not None:
+        return state.tracer.cast(x, x.dtype)
     if memory_format is preserve_format or memory_format is None:
         layout = L.like(x.layout)
     else:
@@ -138,6 +140,8 @@ def contiguous(x, memory_format=contiguous_format):
                                        else g.real.to(device=x_meta.device, dtype=x_meta.dtype)})
 def converted(x, dtype, device, form):
     "A copy of x with that dtype, on that device."
+    if state.tracer is not None:
+        return state.tracer.cast(x, dtype)
     layout = L.like(x.layout) if form is preserve_format else formatted(x.layout, form)
     out = fresh(layout, dtype, device)
     move(out, x)

@@ -159,7 +159,7 @@ class LBFGS(Optimizer):
             at += n
 
     @no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]) -> Any:
         """Take up to `max_iter` iterations; return the loss before the first."""
         group = self.param_groups[0]
         lr, most, max_eval = float(group["lr"]), group["max_iter"], group["max_eval"]

@@ -60,20 +60,20 @@ def _need_optimizer(optimizer: Any) -> None:
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
 
 
-def _note_steps(optimizer: Optimizer) -> None:
+def _note_steps(optimizer: Any) -> None:
     "Let `optimizer.step` leave a mark, from which a scheduler sees that it is called in the right order."
     if hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return
-    owner, inner = weakref.ref(optimizer), optimizer.step.__func__  # type: ignore[attr-defined]
+    owner, inner = weakref.ref(optimizer), optimizer.step.__func__
 
     @wraps(inner)
     def step(*args: Any, **kwargs: Any) -> Any:
-        self = owner()
-        self._opt_called = True  # type: ignore[union-attr]
+        self: Any = owner()
+        self._opt_called = True
         return inner(self, *args, **kwargs)
 
     step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
-    optimizer.step = step  # type: ignore[method-assign]
+    optimizer.step = step
 
 
 class LRScheduler:
@@ -408,7 +408,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         low, turn = self.eta_min, math.pi * self.T_cur / self.T_i
         return [low + (base - low) * (1 + math.cos(turn)) / 2 for base in self.base_lrs]
 
-    def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
+    def step(self, epoch: float | None = None) -> None:
         """Go to the next epoch, or to `epoch`, which may be a fraction."""
         if epoch is None and self.last_epoch >= 0:
             epoch = self.last_epoch + 1

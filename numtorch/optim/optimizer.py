@@ -102,6 +102,13 @@ class Optimizer:
     defaults: dict[str, Any]
     param_groups: list[dict[str, Any]]
     state: defaultdict[Tensor, Any]
+    _optimizer_step_pre_hooks: OrderedDict[int, Callable]
+    _optimizer_step_post_hooks: OrderedDict[int, Callable]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Callable]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Callable]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Callable]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Callable]
+    _stepping: bool  # exists while `step` runs between hooks
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -399,13 +406,14 @@ class Rule(Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 entry = self.state.get(p)
-                step = entry.get("step") if isinstance(entry, dict) else None
-                if step is not None:
-                    if not isinstance(step, Tensor):
-                        step = tensor(float(step), dtype=float32)
-                    if not group.get("capturable"):
-                        step = counts.setdefault((step.device, step.dtype, float(step)), step)
-                    entry["step"] = step
+                if not isinstance(entry, dict) or entry.get("step") is None:
+                    continue
+                step = entry["step"]
+                if not isinstance(step, Tensor):
+                    step = tensor(float(step), dtype=float32)
+                if not group.get("capturable"):
+                    step = counts.setdefault((step.device, step.dtype, float(step)), step)
+                entry["step"] = step
 
 
 def tick(p: Tensor, state: dict, group: dict, ticks: dict) -> Any:
@@ -439,7 +447,7 @@ def tick(p: Tensor, state: dict, group: dict, ticks: dict) -> Any:
     return found[2]
 
 
-def reals(*tensors: Tensor | None) -> list[Tensor | None]:
+def reals(*tensors: Tensor | None) -> list[Any]:
     """Views of complex tensors as real pairs; real tensors and None as they are."""
     return [view_as_real(x) if x is not None and x.dtype.is_complex else x for x in tensors]
 

@@ -22,8 +22,8 @@ class RMSprop(Rule):
 
     def __init__(self, params: Any, lr: float | Tensor = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
                  weight_decay: float = 0, momentum: float = 0, centered: bool = False,
-                 capturable: bool = False,
-                 foreach: bool | None = None, maximize: bool = False, differentiable: bool = False) -> None:
+                 capturable: bool = False, foreach: bool | None = None, maximize: bool = False,
+                 differentiable: bool = False) -> None:
         check_lr(lr)
         if not 0.0 <= eps:
             raise ValueError(f"Invalid epsilon value: {eps}")
@@ -44,7 +44,9 @@ class RMSprop(Rule):
                 state["grad_avg"] = zeros_like(p)
         tick(p, state, group, ticks)
         lr, alpha, momentum = group["lr"], group["alpha"], group["momentum"]
-        v, b, mean = state["square_avg"], state.get("momentum_buffer"), state.get("grad_avg")
+        v = state["square_avg"]
+        b: Any = state.get("momentum_buffer")
+        mean: Any = state.get("grad_avg")
         if group["weight_decay"] != 0:
             g = g.add(p, alpha=group["weight_decay"])
         if p.dtype.is_complex:

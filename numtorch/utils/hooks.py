@@ -24,11 +24,9 @@ class RemovableHandle:
         self.hooks_dict_ref = weakref.ref(hooks_dict)
         self.id = next(_ids)
         if extra_dict is None:
-            extras = ()
-        elif isinstance(extra_dict, list):
-            extras = tuple(extra_dict)
+            extras = []
         else:
-            extras = (extra_dict,)
+            extras = extra_dict if isinstance(extra_dict, list) else [extra_dict]
         self.extra_dict_ref = tuple(weakref.ref(d) for d in extras)
 
     def remove(self) -> None:

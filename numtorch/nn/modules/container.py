@@ -260,7 +260,8 @@ def _pairs(item: str, pairs: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Iterate over the pairs of an update argument that is not a mapping, checking each."""
     for i, pair in enumerate(pairs):
         if not hasattr(pair, "__iter__"):
-            raise TypeError(f"{item} update sequence element #{i} should be Iterable; is{type(pair).__name__}")
+            raise TypeError(f"{item} update sequence element #{i} should be Iterable; "
+                            f"is{type(pair).__name__}")
         if len(pair) != 2:
             raise ValueError(f"{item} update sequence element #{i} has length {len(pair)}; 2 is required")
         key, value = pair

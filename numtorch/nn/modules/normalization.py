@@ -64,7 +64,7 @@ class CrossMapLRN2d(Module):
 
 def _shape_of(normalized_shape: Any) -> tuple[int, ...]:
     if isinstance(normalized_shape, numbers.Integral):
-        return (normalized_shape,)  # type: ignore[return-value]
+        return (int(normalized_shape),)
     return tuple(normalized_shape)
 
 

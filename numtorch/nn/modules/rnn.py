@@ -210,9 +210,9 @@ class RNNBase(Module):
         out_size = proj_size or hidden_size
         for layer in range(num_layers):
             in_size = input_size if layer == 0 else out_size * self._num_directions
-            shapes = [(gate_size, in_size), (gate_size, out_size)]
+            shapes: list[tuple[int, ...]] = [(gate_size, in_size), (gate_size, out_size)]
             if bias:
-                shapes += [(gate_size,), (gate_size,)]  # type: ignore[list-item]
+                shapes += [(gate_size,), (gate_size,)]
             if proj_size:
                 shapes.append((proj_size, hidden_size))
             for direction in range(self._num_directions):

@@ -181,7 +181,7 @@ class DataLoader(Generic[T_co]):
             self.check_worker_number_rationality()
             self._iterator = _Parallel(self)
         else:
-            self._iterator.restart(self)
+            self._iterator.restart()
         return self._iterator
 
     def __len__(self) -> int:
@@ -319,7 +319,7 @@ class _Parallel(_Batches):
         if not loader.prefetch_factor:
             raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
         super().__init__(loader)
-        self.timeout, self.in_order = loader.timeout, loader.in_order
+        self.prefetch, self.timeout, self.in_order = loader.prefetch_factor, loader.timeout, loader.in_order
         self.sent = self.wanted = 0  # numbers of the next batch to ask for and to hand out
         self.turn = 0
         self.owner: dict[int, _Worker] = {}
@@ -338,7 +338,7 @@ class _Parallel(_Batches):
             context = multiprocessing.get_context("fork" if fork else None)
         forks = context.get_start_method() == "fork"
         make, n = _fetching(loader), loader.num_workers
-        slots = loader.prefetch_factor + 2  # those being prepared, one handed out, one spare
+        slots = self.prefetch + 2  # those being prepared, one handed out, one spare
         try:
             for number in range(n):
                 here, there = context.Pipe(duplex=True)
@@ -354,12 +354,13 @@ class _Parallel(_Batches):
             self.close()
             raise
 
-    def restart(self, loader: DataLoader) -> None:
+    def restart(self) -> None:
         """Begin the next epoch with the same workers."""
         from ._utils.worker import Resume
         self._start()
         self.wanted, self.turn = self.sent, 0
-        self.owner.clear(), self.found.clear()
+        self.owner.clear()
+        self.found.clear()
         for w in self.workers:
             if self.loader._dataset_kind == _DatasetKind.Iterable:
                 w.pipe.send(Resume)
@@ -367,7 +368,7 @@ class _Parallel(_Batches):
         self._fill()
 
     def _fill(self) -> None:
-        for _ in range(self.loader.prefetch_factor * len(self.workers)):
+        for _ in range(self.prefetch * len(self.workers)):
             self._ask()
 
     def _ask(self) -> None:
@@ -375,7 +376,7 @@ class _Parallel(_Batches):
         n = len(self.workers)
         for i in range(n):
             w = self.workers[(self.turn + i) % n]
-            if w.active and (self.in_order or w.tasks < self.loader.prefetch_factor):
+            if w.active and (self.in_order or w.tasks < self.prefetch):
                 break
         else:
             return
@@ -489,7 +490,8 @@ class _Parallel(_Batches):
             if w.process.is_alive():  # it is stuck in the data set
                 w.process.terminate()
                 w.process.join(PATIENCE)
-        self.owner.clear(), self.found.clear()
+        self.owner.clear()
+        self.found.clear()
 
     def __del__(self) -> None:
         if not sys.is_finalizing():

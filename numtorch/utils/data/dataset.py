@@ -190,8 +190,9 @@ class Subset(Dataset[T_co]):
                 "correctly with your custom logic. A simple implementation:\n\ndef __getitems__(self, "
                 "indices):\n    return [self.__getitem__(idx) for idx in indices]")
         keys = [self.indices[i] for i in indices]
-        if callable(getattr(self.dataset, "__getitems__", None)):
-            return self.dataset.__getitems__(keys)  # type: ignore[attr-defined]
+        whole = getattr(self.dataset, "__getitems__", None)
+        if callable(whole):
+            return whole(keys)
         return [self.dataset[key] for key in keys]
 
     def _collated(self, indices: list) -> Any:

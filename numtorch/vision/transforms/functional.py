@@ -33,10 +33,9 @@ from .._pillow import is_image, pillow
 
 __all__ = ["InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
            "adjust_saturation", "center_crop", "convert_image_dtype", "crop", "erase", "five_crop",
-           "get_dimensions",
-           "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize", "pad", "pil_to_tensor",
-           "resize", "resized_crop", "rgb_to_grayscale", "rotate", "ten_crop", "to_grayscale", "to_pil_image",
-           "to_tensor", "vflip"]
+           "get_dimensions", "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize",
+           "pad", "pil_to_tensor", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "ten_crop",
+           "to_grayscale", "to_pil_image", "to_tensor", "vflip"]
 
 
 class InterpolationMode(Enum):
@@ -214,13 +213,13 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
     if tensor.ndim < 3:
         raise ValueError("Expected tensor to be a tensor image of size (..., C, H, W). Got tensor.size() = "
                          f"{tensor.size()}")
-    mean, std = channels(mean, tensor), channels(std, tensor)
-    if (std == 0).any():
+    center, scale = channels(mean, tensor), channels(std, tensor)
+    if (scale == 0).any():
         raise ValueError(f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by "
                          "zero.")
-    wide = max(mean.numel(),
-               std.numel()) > tensor.shape[-3]  # more values than channels: the in-place form refuses
-    return (tensor.sub_(mean) if inplace or wide else tensor.sub(mean)).div_(std)
+    # More values than channels: the in-place form refuses.
+    wide = max(center.numel(), scale.numel()) > tensor.shape[-3]
+    return (tensor.sub_(center) if inplace or wide else tensor.sub(center)).div_(scale)
 
 
 def channels(values: Any, like: Tensor) -> Tensor:
@@ -285,7 +284,7 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
     """Add a border. padding: one number, (left/right, top/bottom), or (left, top, right, bottom)."""
     if not isinstance(padding, (numbers.Number, tuple, list)):
         raise TypeError("Got inappropriate padding arg")
-    sides = [padding] if isinstance(padding, numbers.Number) else list(padding)
+    sides: list[Any] = [padding] if isinstance(padding, numbers.Number) else list(padding)
     if len(sides) not in (1, 2, 4):
         raise ValueError(f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(sides)} element "
                          "tuple")
@@ -303,8 +302,7 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
                 raise TypeError("Got inappropriate fill arg")
             return F.pad(img, [left, right, top, bottom], mode="constant", value=float(fill))
         x = img.unsqueeze(0) if img.ndim < 4 else img
-        x = F.pad(x, [left, right, top, bottom], mode={"edge": "replicate",
-                                                       "reflect": "reflect"}[padding_mode])
+        x = F.pad(x, [left, right, top, bottom], mode="replicate" if padding_mode == "edge" else "reflect")
         return x.squeeze(0) if img.ndim < 4 else x
     _need_image(img)
     if padding_mode == "constant":
@@ -314,8 +312,7 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
         return out
     array = np.asarray(img)
     edges = ((max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0)), (0, 0))[:array.ndim]
-    out = pillow().fromarray(np.pad(array, edges, padding_mode))
-    return out
+    return pillow().fromarray(np.pad(array, edges, padding_mode))  # type: ignore[call-overload]
 
 
 def _fill(img: Any, fill: Any) -> Any:
@@ -350,7 +347,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
 
 def center_crop(img: Any, output_size: Any) -> Any:
     """Cut out the middle (height, width); a smaller image is padded with zeros."""
-    size = [output_size] if isinstance(output_size, numbers.Number) else list(output_size)
+    size: list[Any] = [output_size] if isinstance(output_size, numbers.Number) else list(output_size)
     crop_height, crop_width = (size * 2)[:2]
     _, height, width = get_dimensions(img)
     if crop_width > width or crop_height > height:

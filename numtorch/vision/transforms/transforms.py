@@ -19,6 +19,8 @@ __all__ = ["CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "FiveCro
            "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert", "RandomOrder", "RandomResizedCrop",
            "RandomRotation", "RandomVerticalFlip", "Resize", "TenCrop", "ToPILImage", "ToTensor"]
 
+Number: Any = numbers.Number  # to a type checker it has no arithmetic
+
 
 def _uniform(low: float, high: float) -> float:
     return float(empty(1).uniform_(float(low), float(high)).item())
@@ -30,7 +32,7 @@ def _below(n: int) -> int:
 
 def _pair(size: Any, error: str = "Please provide only two dimensions (h, w) for size.") -> tuple:
     "A size as (height, width)."
-    if isinstance(size, numbers.Number):
+    if isinstance(size, Number):
         return int(size), int(size)
     if isinstance(size, Sequence) and len(size) == 1:
         return size[0], size[0]
@@ -187,9 +189,9 @@ class Pad(Module):
 
     def __init__(self, padding: Any, fill: Any = 0, padding_mode: str = "constant") -> None:
         super().__init__()
-        if not isinstance(padding, (numbers.Number, tuple, list)):
+        if not isinstance(padding, (Number, tuple, list)):
             raise TypeError("Got inappropriate padding arg")
-        if not isinstance(fill, (numbers.Number, tuple, list)):
+        if not isinstance(fill, (Number, tuple, list)):
             raise TypeError("Got inappropriate fill arg")
         if padding_mode not in ("constant", "edge", "reflect", "symmetric"):
             raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
@@ -450,7 +452,7 @@ class RandomErasing(Module):
                                                                                                         3.3),
                  value: Any = 0, inplace: bool = False) -> None:
         super().__init__()
-        if not isinstance(value, (numbers.Number, str, tuple, list)):
+        if not isinstance(value, (Number, str, tuple, list)):
             raise TypeError("Argument value should be either a number or str or a sequence")
         if isinstance(value, str) and value != "random":
             raise ValueError("If value is str, it should be 'random'")
@@ -515,15 +517,15 @@ class RandomRotation(Module):
     def __init__(self, degrees: Any, interpolation: Any = InterpolationMode.NEAREST, expand: bool = False,
                  center: Any = None, fill: Any = 0) -> None:
         super().__init__()
-        if isinstance(degrees, numbers.Number):
-            if degrees < 0:  # type: ignore[operator]
+        if isinstance(degrees, Number):
+            if degrees < 0:
                 raise ValueError("If degrees is a single number, it must be positive.")
-            degrees = [-degrees, degrees]  # type: ignore[operator]
+            degrees = [-degrees, degrees]
         elif not isinstance(degrees, Sequence):
             raise TypeError("degrees should be a sequence of length 2.")
         elif len(degrees) != 2:
             raise ValueError("degrees should be a sequence of length 2.")
-        if fill is not None and not isinstance(fill, (Sequence, numbers.Number)):
+        if fill is not None and not isinstance(fill, (Sequence, Number)):
             raise TypeError("Fill should be either a sequence or a number.")
         self.degrees = [float(d) for d in degrees]
         self.interpolation, self.expand, self.center = F._mode(interpolation), expand, center
@@ -562,10 +564,10 @@ class ColorJitter(Module):
     @staticmethod
     def _range(name: str, value: Any, center: float = 1, bound: tuple = (0, float("inf")),
                clip: bool = True) -> tuple[float, float] | None:
-        if isinstance(value, numbers.Number):
-            if value < 0:  # type: ignore[operator]
+        if isinstance(value, Number):
+            if value < 0:
                 raise ValueError(f"If {name} is a single number, it must be non negative.")
-            value = [center - float(value), center + float(value)]  # type: ignore[arg-type]
+            value = [center - float(value), center + float(value)]
             if clip:
                 value[0] = max(value[0], 0.0)
         elif isinstance(value, (tuple, list)) and len(value) == 2:

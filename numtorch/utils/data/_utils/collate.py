@@ -41,6 +41,7 @@ def _like(example: Any, content: Any) -> Any:
     if kind in (dict, list):
         return content
     try:
+        clone: Any
         if isinstance(example, collections.abc.MutableMapping):
             clone = copy.copy(example)
             clone.update(content)

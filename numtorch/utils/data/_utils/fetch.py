@@ -18,7 +18,7 @@ class Fetcher:
     def __init__(self, dataset: Any, iterable: bool, batched: bool, collate_fn: Callable,
                  drop_last: bool) -> None:
         self.dataset, self.batched, self.collate_fn, self.drop_last = dataset, batched, collate_fn, drop_last
-        self.samples = iter(dataset) if iterable else None
+        self.samples: Any = iter(dataset) if iterable else None
         self.ended = False
         whole = getattr(dataset, "__getitems__", None)
         self.whole = whole if callable(whole) else None
@@ -43,9 +43,9 @@ class Fetcher:
         if self.ended:
             raise StopIteration
         if not self.batched:
-            return self.collate_fn(next(self.samples))  # type: ignore[arg-type]
+            return self.collate_fn(next(self.samples))
         n = len(keys)
-        samples = list(islice(self.samples, n))  # type: ignore[arg-type]
+        samples = list(islice(self.samples, n))
         if len(samples) < n:
             self.ended = True
             if not samples or self.drop_last:

@@ -173,7 +173,7 @@ class Receiver:
         base = np.frombuffer(memory, np.uint8, total)
         if slot < 0:
             base = base.copy()
-        view = memoryview(base)
+        view = base.data
         buffers, end = [], 0
         for n in sizes:
             buffers.append(view[end:end + n])

@@ -115,7 +115,8 @@ def main(pipe: Any, inherited: list, make: tuple, base_seed: int, number: int, c
     _info = WorkerInfo(id=number, num_workers=count, seed=seed, dataset=make[0])
     where = f"in DataLoader worker process {number}"
 
-    failed, fetcher = None, None
+    failed: Failure | None = None
+    fetcher: Any = None
     try:
         if init_fn is not None:
             init_fn(number)
@@ -154,7 +155,7 @@ def main(pipe: Any, inherited: list, make: tuple, base_seed: int, number: int, c
                 out.send(index, failed)
                 continue
             try:
-                batch = fetcher.fetch(keys)  # type: ignore[union-attr]
+                batch = fetcher.fetch(keys)
             except StopIteration as error:
                 if fetcher.samples is None:  # only a stream ends so
                     out.send(index, Failure(error, where))
