@@ -3,7 +3,7 @@
     python -m numtorch examples/char_gpt.py [TEXT]      # on numtorch
     python examples/char_gpt.py [TEXT]                  # on PyTorch, where that is installed
 
-TEXT is $DATA/tinyshakespeare.txt where that exists, else an essay of this repository. STEPS=2000 trains on."""
+TEXT is $DATA/tinyshakespeare.txt where that exists, else an essay of this repository. STEPS is 400."""
 import math
 import os
 import sys

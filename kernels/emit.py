@@ -16,9 +16,11 @@ import numpy as np
 from . import jit
 from .expr import MEMORY, Block, Expr, Printer, inline, load, stored
 
-# Elements summed in the compute type before they join the wide total (float32 → float64). 16 lanes × 4 accumulators
-# then add 32 numbers each: the error of a block stays near one rounding.
-BLOCK = 2048
+# A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a tree after
+# every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 32 numbers, the error of a
+# block stays near one rounding, the loop is vector code, and the order is written here, not chosen by the compiler.
+LANES = 128
+BLOCK = 4096
 # Columns of a strided reduction done at once: 1,024 float64 accumulators are 8 KiB, a quarter of the L1 cache.
 TILE = 1024
 WIDE = {"float32": "float64", "float64": "float64", "complex64": "complex128", "complex128": "complex128",
@@ -38,7 +40,7 @@ class Text(NamedTuple):
         for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
                   "complex64", "complex128"):
             space[t] = getattr(np, t)
-        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "bf16_load", "bf16_store", "f16_load",
+        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "lanes", "bf16_load", "bf16_store", "f16_load",
                   "f16_store"):
             space[f] = getattr(jit, f)
         exec(compile(self.source, f"<kernel {self.name}>", "exec"), space)
@@ -203,14 +205,8 @@ def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, d
     value = block.cast(load(block, x.name, x.memory, index), compute)
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), compute)
-    lines, (step,) = printer.statements([_combine(block, fold, "acc", value, compute)])
-    more, (join,) = printer.statements([_combine(block, fold, "total", block.cast(
-        block.make("name", compute, (), "acc"), big), big)])
-    first = lambda t: f"{printer.constant(limit(fold.init, compute), t)}"
-    last = f"m{loops - 1}"
-    inner = [f"for b in range(0, {last}, {BLOCK}):",
-             *_indent([f"acc = {_typed(first(compute), compute)}", f"for i in range(b, min(b + {BLOCK}, {last})):",
-                       *_indent([*lines, f"acc = {step}"]), *more, f"total = {join}"])]
+    lines, (step,) = printer.statements([_combine(block, fold, _lane("acc", compute), value, compute)])
+    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"], "0", f"m{loops - 1}")
     place = " + ".join([f"p_{x.name}", *[f"j{k} * z{k}" for k in range(loops - 1)]])
     nest = [f"p = {place}", *inner]
     for k in range(loops - 2, -1, -1):
@@ -218,9 +214,42 @@ def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, d
     end, wrap = _result(block, fold, "total", big, compute, out.memory, "count")
     tail, (text,) = printer.statements([end])
     store = f"{out.name}[p_{out.name}] = " + (f"{wrap}({text})" if wrap else text)
-    code = ["for r in range(lo, hi):",
-            *_indent([*head, *start, f"total = {_typed(first(big), big)}", *nest, *tail, store])]
+    code = [*make, "for r in range(lo, hi):",
+            *_indent([*head, *start, f"total = {_start(printer, fold, big)}", *nest, *tail, store])]
     return _finish(name, printer, params, signature, code, block)
+
+
+def _start(printer: Printer, fold: Fold, dtype: str) -> str:
+    """The start value as text of that type."""
+    return _typed(printer.constant(limit(fold.init, dtype), dtype), dtype)
+
+
+def _lane(acc: str, compute: str, index: str = "i - q") -> str:
+    """Text that reads a lane (bools lie in bytes)."""
+    return f"({acc}[{index}] != 0)" if compute == "bool" else f"{acc}[{index}]"
+
+
+def _folded(printer: Printer, folds: dict[str, tuple[Fold, str, str]], loop: Sequence[str], lo: str, hi: str
+            ) -> tuple[list[str], list[str]]:
+    """(lines before the row loop, lines that fold elements lo … hi-1 into the totals).
+
+    folds: accumulator name → (fold, type computed in, name of its total); `loop` folds element i into lane i - q."""
+    make, reset, tree, join = [], [], [], []
+    for acc, (fold, compute, total) in folds.items():
+        block, big = Block(printer.block.target), wide(compute)
+        first = _start(printer, fold, compute)
+        make.append(f"{acc} = lanes({first})")
+        reset.append(f"{acc}[j] = {first}")
+        lines, (text,) = printer.statements([_combine(block, fold, _lane(acc, compute, "j"), block.make(
+            "name", compute, (), _lane(acc, compute, "j + h")), compute)])
+        tree += [*lines, f"{acc}[j] = {text}"]
+        lines, (text,) = printer.statements([_combine(block, fold, total, block.cast(
+            block.make("name", compute, (), _lane(acc, compute, "0")), big), big)])
+        join += [*lines, f"{total} = {text}"]
+    return make, [f"for b in range({lo}, {hi}, {BLOCK}):", *_indent([
+        f"e = min(b + {BLOCK}, {hi})", f"for j in range({LANES}):", *_indent(reset),
+        f"for q in range(b, e, {LANES}):", *_indent([f"for i in range(q, min(q + {LANES}, e)):", *_indent(loop)]),
+        f"h = {LANES}", "while h > 1:", *_indent(["h = h // 2", "for j in range(h):", *_indent(tree)]), *join])]
 
 
 def _typed(text: str, dtype: str) -> str:
@@ -237,15 +266,10 @@ def reduce_chunks(name: str, fold: Fold, x: Operand, out: Operand, compute: str,
     value = block.cast(load(block, x.name, x.memory, "o_x + i"), compute)
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), compute)
-    lines, (step,) = printer.statements([_combine(block, fold, "acc", value, compute)])
-    more, (join,) = printer.statements([_combine(block, fold, "total", block.cast(
-        block.make("name", compute, (), "acc"), big), big)])
-    first = lambda t: _typed(printer.constant(limit(fold.init, compute), t), t)
-    code = ["for r in range(lo, hi):",
-            *_indent([f"total = {first(big)}", "e = min(r * size + size, n)", f"for b in range(r * size, e, {BLOCK}):",
-                      *_indent([f"acc = {first(compute)}", f"for i in range(b, min(b + {BLOCK}, e)):",
-                                *_indent([*lines, f"acc = {step}"]), *more, f"total = {join}"]),
-                      f"{out.name}[r] = total"])]
+    lines, (step,) = printer.statements([_combine(block, fold, _lane("acc", compute), value, compute)])
+    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"], "r * size", "end")
+    code = [*make, "for r in range(lo, hi):", *_indent([f"total = {_start(printer, fold, big)}",
+                                                        "end = min(r * size + size, n)", *inner, f"{out.name}[r] = total"])]
     return _finish(name, printer, params, signature, code, block)
 
 
@@ -310,6 +334,7 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
     body: list[str] = [*head, *start]
     named: dict[int, str] = {}
     bound: dict[str, Any] = {}
+    before: list[str] = []
     stores = [s for s in program if s.kind == "store"]
 
     def values(block: Block):
@@ -353,17 +378,23 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
             x = block.cast(value(program[i].args[0]), compute)
             if fold.before is not None:
                 x = block.cast(inline(block, fold.before, (x,)), compute)
-            roots.append(_combine(block, fold, f"acc{i}", x, compute))
+            roots.append(_combine(block, fold, _lane(f"acc{i}", compute), x, compute))
         for k, s in puts:
             root, wrap = stored(block, value(s.args[0]), outs[k].memory)
             roots.append(root)
             wraps.append(wrap)
         if roots:
             lines, texts = emitted(roots, block)
-            loop = [*lines, *[f"acc{i} = {t}" for i, t in zip(folds, texts)],
+            loop = [*lines, *[f"acc{i}[i - q] = {t}" for i, t in zip(folds, texts)],
                     *[f"{outs[k].name}[{index(outs[k])}] = " + (f"{w}({t})" if w else t)
                       for (k, _), w, t in zip(puts, wraps, texts[len(folds):])]]
-            body += _passes(printer, program, folds, loop, emitted, Block(target))
+            if folds:
+                table = {f"acc{i}": (*program[i].data, f"total{i}") for i in folds}
+                made, nest = _folded(printer, table, loop, "0", "n")
+                before += made
+                body += [*[f"total{i} = {_start(printer, program[i].data[0], wide(program[i].data[1]))}" for i in folds], *nest]
+            else:
+                body += ["for i in range(n):", *_indent(loop)]
         for i in folds:
             fold, compute = program[i].data
             block = Block(target)
@@ -380,23 +411,4 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
             lines, (t,) = emitted([root], block)
             body += [*lines, f"{outs[k].name}[p_{outs[k].name}] = " + (f"{wrap}({t})" if wrap else t)]
     probe.bound = bound
-    return _finish(name, printer, params, signature, ["for r in range(lo, hi):", *_indent(body)], probe)
-
-
-def _passes(printer: Printer, program: Sequence[Step], folds: Sequence[int], loop: Sequence[str], emitted: Callable,
-            block: Block) -> list[str]:
-    """One pass along the row; with folds, block by block into wide totals."""
-    if not folds:
-        return ["for i in range(n):", *_indent(loop)]
-    starts, resets, joins = [], [], []
-    for i in folds:
-        fold, compute = program[i].data
-        big = wide(compute)
-        first = lambda t: _typed(printer.constant(limit(fold.init, compute), t), t)  # noqa: B023
-        starts.append(f"total{i} = {first(big)}")
-        resets.append(f"acc{i} = {first(compute)}")
-        lines, (text,) = emitted([_combine(block, fold, f"total{i}", block.cast(
-            block.make("name", compute, (), f"acc{i}"), big), big)], block)
-        joins += [*lines, f"total{i} = {text}"]
-    return [*starts, f"for b in range(0, n, {BLOCK}):",
-            *_indent([*resets, f"for i in range(b, min(b + {BLOCK}, n)):", *_indent(loop), *joins])]
+    return _finish(name, printer, params, signature, [*before, "for r in range(lo, hi):", *_indent(body)], probe)

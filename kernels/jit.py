@@ -94,6 +94,8 @@ bits = Intrinsic("bits", _bits)
 from_bits = Intrinsic("from_bits", _from_bits)
 fma = Intrinsic("fma", scalar.fma)
 fmod = Intrinsic("fmod", np.fmod)
+# LANES accumulators of the type of the start value, on the stack (emit.py)
+lanes = Intrinsic("lanes", lambda first: np.full(128, first))
 rint = Intrinsic("rint", lambda x: np.rint(x))
 floor = Intrinsic("floor", lambda x: np.floor(x))
 ceil = Intrinsic("ceil", lambda x: np.ceil(x))
@@ -147,6 +149,16 @@ def _numba_intrinsics() -> dict[str, Any]:
         return x(x, x), lambda c, b, s, a: b.frem(*a)
 
     @intrinsic
+    def nb_lanes(ctx, first):
+        memory = nt.uint8 if first == nt.boolean else first
+
+        def build(c, b, s, a):
+            kind = c.get_data_type(memory)
+            with b.goto_entry_block():
+                return b.alloca(kind, 128)
+        return nt.CPointer(memory)(first), build
+
+    @intrinsic
     def nb_bf16_load(ctx, u):
         def build(c, b, s, a):
             w = b.shl(b.zext(a[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
@@ -174,7 +186,7 @@ def _numba_intrinsics() -> dict[str, Any]:
     def nb_f16_store(ctx, x):
         return nt.uint16(nt.float32), lambda c, b, s, a: b.bitcast(b.fptrunc(a[0], ir.HalfType()), ir.IntType(16))
 
-    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
+    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, lanes=nb_lanes, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
                 bf16_store=nb_bf16_store, f16_load=nb_f16_load, f16_store=nb_f16_store)
 
 

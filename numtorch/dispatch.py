@@ -270,9 +270,10 @@ def register(op: Op) -> Op:
     return op
 
 
-def not_a_tensor(name: str, argument: str, value) -> TypeError:
+def not_a_tensor(name: str, argument: str, value, position: int | None = None) -> TypeError:
     """PyTorch's error for an argument that should be a tensor."""
-    return TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(value).__name__}")
+    where = "" if position is None else f" (position {position + 1})"
+    return TypeError(f"{name}(): argument '{argument}'{where} must be Tensor, not {type(value).__name__}")
 
 
 NUMBERS = (int, float, bool, complex, np.number, np.bool_)

@@ -487,6 +487,8 @@ def ndarray_of(t: Tensor) -> np.ndarray:
         a = a.view(memory)
     if layout.dense and layout.numel == a.size:
         return a.reshape(layout.shape)
+    if not layout.numel:
+        return np.empty(tuple(layout.shape), memory)
     k = memory.itemsize
     return np.ndarray(tuple(layout.shape), memory, a, layout.offset * k, tuple([s * k for s in layout.strides]))
 

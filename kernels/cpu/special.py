@@ -9,7 +9,7 @@ def _functions():
     return special
 
 
-def function(out, x, which):
+def scipy_function(out, x, which):
     "out = the SciPy function called `which` of x."
     special, x = _functions(), x.astype(np.float64)
     if which == "airy":
@@ -20,11 +20,32 @@ def function(out, x, which):
         out[...] = getattr(special, which)(x)
 
 
-def igamma(out, x, y):
+def lower_gamma(out, x, y):
     "P(x, y), the regularised lower incomplete gamma function."
     out[...] = _functions().gammainc(x.astype(np.float64), y.astype(np.float64))
 
 
-def igammac(out, x, y):
+def upper_gamma(out, x, y):
     "Q(x, y), the regularised upper incomplete gamma function."
     out[...] = _functions().gammaincc(x.astype(np.float64), y.astype(np.float64))
+
+
+def mantissa_and_exponent(mantissa, exponent, x):
+    "x = mantissa * 2^exponent."
+    np.frexp(x, mantissa, exponent)
+    exponent[~np.isfinite(x)] = 0
+
+
+def gcd(out, x, y):
+    "The greatest common divisor, wrapped to the type of the result."
+    out[...] = np.gcd(x.astype(out.dtype), y.astype(out.dtype))
+
+
+def lcm(out, x, y):
+    "The least common multiple, wrapped to the type of the result."
+    out[...] = np.lcm(x.astype(out.dtype), y.astype(out.dtype))
+
+
+def nextafter(out, x, y):
+    "The number next to x in the direction of y."
+    np.nextafter(x.astype(out.dtype), y.astype(out.dtype), out)

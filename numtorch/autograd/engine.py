@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from ..layouts import contiguous_strides
 from . import anomaly
 from .modes import state
+from .names import NODES
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -49,6 +51,44 @@ class Meta:
         return f"Meta({tuple(self.shape)}, {self.dtype})"
 
 
+class Packed:
+    """A saved tensor in the custody of a saved_tensors_hooks context: what `pack` returned, and how to get it back."""
+
+    __slots__ = ("value", "unpack", "edge")
+
+    def __init__(self, t: Tensor, hooks: tuple[Callable, Callable]):
+        pack, self.unpack = hooks
+        self.edge = edge(t)
+        before, state.grad = state.grad, False
+        try:
+            self.value = pack(t.detach())
+        finally:
+            state.grad = before
+
+    def get(self) -> Tensor:
+        """The tensor, with the history it had."""
+        before, state.grad = state.grad, False
+        try:
+            t = self.unpack(self.value)
+        finally:
+            state.grad = before
+        if not hasattr(t, "layout"):
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(t)}")
+        e = self.edge
+        if e is None:
+            return t
+        if not isinstance(e, Node | Output):
+            return e  # a leaf: itself
+        t = t.detach()
+        t.requires_grad, t._node = True, e
+        return t
+
+
+def packed(saved: Sequence[Tensor]) -> tuple:
+    """Saved tensors as the innermost saved_tensors_hooks context wants them kept."""
+    return tuple([Packed(t, state.packers[-1]) for t in saved])
+
+
 class Node:
     """One recorded operation.
 
@@ -62,18 +102,27 @@ class Node:
     def __init__(self, op, edges: tuple, shapes: tuple | None, names: tuple, saved: tuple, values: dict[str, Any],
                  outputs: int = 1):
         self.op, self.edges, self.shapes, self.names = op, edges, shapes, names
-        self.saved: tuple | None = saved
         self.versions = tuple([t.storage.version for t in saved])
+        self.saved: tuple | None = saved if not state.packers else packed(saved)
         self.values, self.outputs, self.extra = values, outputs, None
         self.seq = next(clock)
 
     # ---- what users see as grad_fn
     def name(self) -> str:
         """The node's name, as PyTorch's: AddBackward0."""
-        return self.op.node_name
+        return NODES.get(self.op.name, self.op.node_name)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
+
+    def __getattr__(self, key: str):
+        """`_saved_self`, `_saved_other`, `_saved_result`, `_saved_<argument>`: what the node keeps, as PyTorch shows it."""
+        if key.startswith("_saved_"):
+            known, key = self.known(), key[7:]
+            for k in (key, _SHOWN.get(key)):
+                if k in known:
+                    return known[k]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{key}'")
 
     @property
     def next_functions(self) -> tuple:
@@ -83,9 +132,9 @@ class Node:
             if e is None:
                 out.append((None, 0))
             elif isinstance(e, Node):
-                out.append((e, 0))
+                out.append((typed(e), 0))
             elif isinstance(e, Output):
-                out.append((e.node, e.index))
+                out.append((typed(e.node), e.index))
             else:
                 out.append((AccumulateGrad(e), 0))
         return tuple(out)
@@ -116,36 +165,64 @@ class Node:
             raise RuntimeError(FREED)
         out = dict(self.values)
         for key, t, then in zip(self.names, saved, self.versions):
-            if t.storage.version != then:
+            if type(t) is Packed:
+                t = t.get()
+            elif t.storage.version != then:
                 raise RuntimeError(self._changed(key, t, then))
             out[key] = t
         if state.grad:
             for i in range(self.outputs):
                 key = "out" if self.outputs == 1 else f"out{i}"
                 if key in self.names:
-                    out[key] = alias = out[key].alias()
+                    out[key] = alias = out[key].detach()
                     alias.requires_grad = True
                     alias._node = self if self.outputs == 1 else Output(self, i)
         return out
 
     def _changed(self, key: str, t: Tensor, then: int) -> str:
-        name = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(
-            t.dtype.name, t.dtype.name.capitalize())
-        kind = f"torch.{'cuda.' if t.storage.device.type == 'cuda' else ''}{name}Tensor"
-        maker = self if key == "out" else t._node
-        origin = f"output {getattr(maker, 'index', 0)} of {getattr(maker, 'node', maker).name()}, is" if maker else "is"
-        return ("one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[{kind} {list(t.layout.shape)}], which {'is ' if maker else ''}{origin} at version {t.storage.version}; "
-                f"expected version {then} instead. Hint: the backtrace further above shows the operation that failed to "
-                "compute its gradient; "
-                f"{self.name()} needs the value of {key!r} as it was when it ran.")
+        maker = self if key == "out" or (key[:3] == "out" and key[3:].isdigit()) else t._node
+        return changed(t, then, maker) + f"\n{self.name()} needs {_NAMED.get(key, repr(key))} as it was when the operation ran."
 
     def backward(self, grads: Sequence[Any]) -> list:
         """Gradients of the edges' inputs for the cotangents of the results (None: no contribution)."""
         return self.op.backward(self, grads)
 
     def release(self) -> None:
-        self.saved = None
+        if self.saved:  # what saves nothing can run again, as in PyTorch
+            self.saved = None
+
+
+_SHOWN = {"self": "x", "input": "x", "other": "y", "result": "out", "exponent": "y"}
+_NAMED = {"out": "its result", "x": "its first argument", "y": "its second argument"}
+
+
+def changed(t: Tensor, then: int, maker: Any) -> str:
+    """PyTorch's words for a saved tensor that was written to; `maker`: the node (or Output) that made it."""
+    origin = ""
+    if maker is not None:
+        node, index = (maker.node, maker.index) if isinstance(maker, Output) else (maker, 0)
+        origin = f", which is output {index} of {node.name().rpartition('::')[2].partition('Backward')[0]},"
+    hint = "enable anomaly detection to find the operation that failed to compute its gradient, with " \
+           "torch.autograd.set_detect_anomaly(True, check_nan=False)." if not anomaly.enabled() else \
+           "the backtrace further above shows the operation that failed to compute its gradient. The variable in question " \
+           "was changed in there or anywhere later. Good luck!"
+    return ("one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[{t.type()} {list(t.layout.shape)}]{origin} is at version {t.storage.version}; expected version {then} instead. "
+            f"Hint: {hint}")
+
+
+_types: dict[tuple[type, str], type] = {}
+
+
+def typed(node: Node) -> Node:
+    """The node as users see it: an instance of a type with its name (type(y.grad_fn).__name__ == 'MulBackward0')."""
+    plain, name = type(node), node.name().rpartition("::")[2]
+    if plain.__name__ != name:
+        made = _types.get((plain, name))
+        if made is None:
+            made = _types[plain, name] = type(name, (plain,), {"__slots__": ()})
+        node.__class__ = made  # type: ignore[assignment]
+    return node
 
 
 class Output:
@@ -202,7 +279,7 @@ def edge(t: Tensor):
     if not t.requires_grad:
         return None
     base = t._base
-    if base is not None and t._stamp != base._rebased and base.requires_grad:
+    if base is not None and t._stamp != base._rebased_ and base.requires_grad:
         from ..ops.view import rederive
         rederive(t)
     node = t._node
@@ -255,17 +332,15 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                 continue
             if t._hooks:
                 for fn in list(t._hooks.values()):
-                    got = fn(g)
-                    if got is not None:
-                        g = got
+                    g = hooked(fn, g)
             if (key, -1) in wanted:
                 wanted[(key, -1)] = g
             else:
                 slot = None
                 accumulate_into(t, g, create)
 
-    before = state.grad
-    state.grad = create
+    before, outer = state.grad, state.callbacks
+    state.grad, state.callbacks = create, []
     checked = anomaly.enabled()
     try:
         for e, g in roots:
@@ -283,7 +358,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                 for i, ref in extra.get("retained", {}).items():
                     t = ref()
                     if t is not None and grads[i] is not None:
-                        t.grad = grads[i]
+                        retain(t, grads[i], create)
             if wanted:
                 for i in range(node.outputs):
                     if (node, i) in wanted:
@@ -309,14 +384,17 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                 if shapes is not None and shapes[i] is not None:
                     shape, dtype = shapes[i]
                     if g.layout.shape != shape:
+                        check_shape(node, i, g.layout.shape, shape)
                         g = g.sum_to_size(shape)
                     if g.dtype is not dtype:
                         g = _as_type(g, dtype)
                 send(e, g)
                 g = None
         finish()
+        for fn in state.callbacks:
+            fn()
     finally:
-        state.grad = before
+        state.grad, state.callbacks = before, outer
     return [wanted[(e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)]
             for e in targets] if targets is not None else []
 
@@ -357,21 +435,65 @@ def _reaching(roots, wanted) -> set:
     return {n for n, yes in reach.items() if yes}
 
 
+def hooked(fn: Callable, g: Tensor) -> Tensor:
+    """The gradient after a tensor hook: what it returned, else `g`."""
+    got = fn(g)
+    if got is None:
+        return g
+    if not hasattr(got, "layout"):
+        raise TypeError(f"expected Variable, but hook returned '{type(got).__name__}'")
+    name = getattr(fn, "__name__", type(fn).__name__)
+    if tuple(got.layout.shape) != tuple(g.layout.shape):
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
+    if got.dtype is not g.dtype:
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {g.type()} got {got.type()})")
+    return got
+
+
+def check_shape(node: Node, i: int, got, shape) -> None:
+    """RuntimeError unless a gradient of shape `got` sums to `shape`."""
+    lead = len(got) - len(shape)
+    if lead < 0 or any(n != 1 and n != m for n, m in zip(shape, got[lead:])):
+        raise RuntimeError(f"Function {node.name()} returned an invalid gradient at index {i} - got {list(got)} but expected "
+                           f"shape compatible with {list(shape)}")
+
+
+def retain(t: Tensor, g: Tensor, create: bool) -> None:
+    """t.grad += g for a non-leaf that retains its gradient."""
+    if create:
+        t._grad = g.clone() if t.grad is None else t.grad + g
+    else:
+        t._grad = g.detach().clone() if t.grad is None else (t.grad + g).detach()
+
+
+def own(g: Tensor, t: Tensor) -> Tensor:
+    """A copy of `g` with memory of its own, in the dimension order of the leaf `t` where that is dense."""
+    strides = t.layout.strides if t.layout.covers() else contiguous_strides(t.layout.shape)
+    copy = g.clone()
+    if copy.layout.strides != strides and copy.layout.numel:
+        from ..ops.create import empty_strided
+        copy = empty_strided(tuple(t.layout.shape), strides, dtype=g.dtype, device=g.device).copy_(copy)
+    return copy
+
+
 def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
     """t.grad += g, taking `g` itself where nobody else holds it (then no copy is made)."""
     if t.grad is None:
         if create:
-            t.grad = g
+            t._grad = own(g, t)
         else:
             # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
             alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
             if alone and g.layout.strides == t.layout.strides and not g.requires_grad:
-                t.grad = g
+                t._grad = g
             else:
-                fresh = g.detach().clone()
-                t.grad = fresh
+                before, state.grad = state.grad, False
+                try:
+                    t._grad = own(g.detach(), t)
+                finally:
+                    state.grad = before
     elif create:
-        t.grad = t.grad + g
+        t._grad = t.grad + g
     else:
         before, state.grad = state.grad, False
         try:
@@ -382,6 +504,17 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
     if after:
         for fn in list(after.values()):
             fn(t)
+
+
+def awaken(base: Tensor) -> None:
+    """The tape has reached the memory of `base`: views of it that were made before follow."""
+    views = base._views
+    if views:
+        for ref in views[1:]:
+            t = ref()
+            if t is not None:
+                t.requires_grad = True
+        base._views = None
 
 
 # References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into: the
@@ -400,6 +533,9 @@ def backward(tensors, grad_tensors=None, retain_graph: bool | None = None, creat
     roots = [(edge(t), g) for t, g in zip(tensors, grads)]
     if inputs is not None:
         inputs = (inputs,) if hasattr(inputs, "layout") else tuple(inputs)
+        for i, t in enumerate(inputs):
+            if not hasattr(t, "layout"):
+                raise TypeError(f"inputs[{i}] must be a Tensor, not {type(t).__name__}")
         if not inputs:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t, g in zip(inputs, run(roots, keep, create_graph, [edge(t) for t in inputs], False)):
@@ -411,6 +547,9 @@ def backward(tensors, grad_tensors=None, retain_graph: bool | None = None, creat
 
 def _cotangents(tensors, grads) -> list:
     grads = [None] * len(tensors) if grads is None else ([grads] if hasattr(grads, "layout") else list(grads))
+    for g in grads:
+        if g is not None and not hasattr(g, "layout"):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if len(grads) != len(tensors):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     out = []
@@ -437,7 +576,11 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
          materialize_grads: bool = False) -> tuple:
     """Gradients of `outputs` (weighted by `grad_outputs`) for `inputs`, without touching `.grad`."""
     outputs = (outputs,) if hasattr(outputs, "layout") else tuple(outputs)
-    inputs = (inputs,) if hasattr(inputs, "layout") else tuple(inputs)
+    single = hasattr(inputs, "layout") or hasattr(inputs, "output_nr")
+    inputs = (inputs,) if single else tuple(inputs)
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                         "allow_unused=False.")
     if is_grads_batched:
         from ..ops.join import stack
         rows = [grad(outputs, inputs, [g[i] for g in ([grad_outputs] if hasattr(grad_outputs, "layout") else grad_outputs)],
@@ -446,18 +589,24 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
         return tuple(None if col[0] is None else stack(col) for col in zip(*rows))
     cotangents = _cotangents(outputs, grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph
+    targets = []
     for t in inputs:
-        if not t.requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    found = run([(edge(t), g) for t, g in zip(outputs, cotangents)], keep, create_graph, [edge(t) for t in inputs], False)
+        if hasattr(t, "layout"):
+            if not t.requires_grad:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            targets.append(edge(t))
+        else:  # a GradientEdge
+            leaf = isinstance(t.node, AccumulateGrad)
+            targets.append(t.node.variable if leaf else t.node if t.node.outputs == 1 else Output(t.node, t.output_nr))
+    found = run([(edge(t), g) for t, g in zip(outputs, cotangents)], keep, create_graph, targets, False)
     out = []
-    for t, g in zip(inputs, found):
+    for i, (t, g) in enumerate(zip(inputs, found)):
         if g is None:
-            if materialize_grads:
+            if materialize_grads and hasattr(t, "layout"):
                 from ..ops.create import zeros_like
                 g = zeros_like(t)
             elif not allow_unused:
-                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
+                raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
                                    "allow_unused=True if this is the desired behavior.")
         out.append(g)
     return tuple(out)

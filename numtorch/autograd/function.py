@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dtypes import FLOAT
 from ..tensor import Tensor
-from .engine import FREED, Node, Output, edge
+from .engine import FREED, Node, Output, Packed, changed, edge
 from .modes import state
 
 
@@ -55,12 +55,12 @@ class Context:
             if t is None:
                 out.append(None)
                 continue
-            if t.storage.version != version:
-                raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace "
-                                   f"operation: [{t.type()} {list(t.shape)}], is at version {t.storage.version}; expected "
-                                   f"version {version} instead.")
+            if type(t) is Packed:
+                t = t.get()
+            elif t.storage.version != version:
+                raise RuntimeError(changed(t, version, t._node if index is None else self._where(index)))
             if index is not None and state.grad:
-                t = t.alias()
+                t = t.detach()
                 t.requires_grad, t._node = True, self._where(index)
             out.append(t)
         return tuple(out)
@@ -81,8 +81,6 @@ class _FunctionOp:
         self.metas: list = []
 
     def backward(self, node: Node, grads) -> list:
-        if node.saved is None:
-            raise RuntimeError(FREED)
         ctx = self.ctx
         if ctx._materialize:
             from ..ops.create import zeros
@@ -101,8 +99,7 @@ class _FunctionOp:
         for g, place in zip(got, ctx._places):
             if place:
                 if g is not None and not isinstance(g, Tensor):
-                    raise RuntimeError(f"function {self.node_name} returned a value of type {type(g).__name__} where a Tensor "
-                                       "or None is expected")
+                    raise RuntimeError(f"expected Variable or None (got {type(g).__name__}) from the backward of {self.name}")
                 out.append(g)
         return out
 
@@ -115,13 +112,18 @@ class _CustomNode(Node):
 
     __slots__ = ()
 
+    def name(self) -> str:
+        """The class's name and Backward: SquareBackward."""
+        return self.op.node_name
+
     def release(self) -> None:
-        self.saved = None
         self.op.release()
 
-    @property
-    def saved_tensors(self) -> tuple:
-        return self.op.ctx.saved_tensors
+    def __getattr__(self, key: str):
+        """What forward left on its context, as in PyTorch, where the node is the context."""
+        if key[:2] != "__":
+            return getattr(self.op.ctx, key)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{key}'")
 
 
 class Function:
@@ -206,7 +208,7 @@ class Function:
                         rebase(o, o._base, target)
                         continue
                     if o._node is None and o.requires_grad:
-                        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+                        raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
                     o._rebased += 1
                 else:
                     outs[i] = o = o.alias()
@@ -216,7 +218,10 @@ class Function:
         saved = []
         for t in ctx._to_save:
             i = positions.get(id(t)) if t is not None else None
-            saved.append((t.alias() if i is not None else t, t.storage.version if t is not None else 0, i))
+            kept = t.detach() if i is not None else t
+            if t is not None and state.packers:
+                kept = Packed(kept, state.packers[-1])
+            saved.append((kept, t.storage.version if t is not None else 0, i))
         ctx._saved, ctx._to_save = saved, ()
         import weakref
         ctx._node = weakref.ref(node)  # type: ignore[attr-defined]

@@ -107,7 +107,7 @@ def jacobian(func, inputs, create_graph: bool = False, strict: bool = False, vec
                     gs = grad([y.reshape(-1)[i]], xs, retain_graph=True, create_graph=create_graph, allow_unused=True)
                 else:
                     if strict:
-                        raise RuntimeError(f"Output {k} of the user-provided function is independent of the inputs. This is "
+                        raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The outputs must be "
                                            "not allowed in strict mode.")
                     gs = (None,) * len(xs)
                 for j, (g, x) in enumerate(zip(gs, xs)):

@@ -8,9 +8,13 @@ from typing import Any
 
 
 class State(threading.local):
-    """What the calling thread records: `grad` as the tape, `inference` without version counts, `tracer` as a graph."""
+    """What the calling thread records: `grad` as the tape, `inference` without version counts, `tracer` as a graph;
+    `packers`: the (pack, unpack) hooks in force for tensors that the tape saves; `callbacks`: what to call at the end of
+    the backward pass that runs."""
 
     grad = True
+    packers: tuple = ()
+    callbacks: Any = None
     inference = False
     tracer: Any = None
 

@@ -78,6 +78,14 @@ class Fused:
         op = node.op
         if isinstance(op, View):
             return known[id(node.args[op.params[0]])]
+        if isinstance(op, Reduction):  # of one element
+            fold, compute = op.fold, compute_name(op.dtype(node.args["dtype"] or node.args["x"].dtype)[0])
+            x = block.cast(known[id(node.args["x"])], compute)
+            x = x if fold.before is None else block.cast(inline(block, fold.before, (x,)), compute)
+            got = inline(block, fold.combine, (block.const(emit.limit(fold.init, compute), compute), x))
+            if fold.finish is not None:
+                got = inline(block, fold.finish, (block.cast(got, compute), block.const(1, compute)))
+            return block.cast(got, compute_name(node.dtype))
         operands = [known[id(v)] if isinstance(v, Node) else numbers[self.places[(id(node), k)]]
                     for k, v in node.args.items()]
         if op.name == "copy.op":

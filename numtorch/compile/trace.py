@@ -134,7 +134,7 @@ class Tracer:
     def item(self, t: Tensor):
         raise Untraceable("a value was read (item, bool, float) inside traced code")
 
-    def write(self, t: Tensor, src: Tensor):
+    def write(self, t: Tensor, value: Any):
         raise Untraceable("a tensor was written to inside traced code")
 
     fill = write

@@ -48,13 +48,17 @@ class Pointwise(Op):
     kind = "pointwise"
 
     def __init__(self, body, vjp, at, name, dtype: Kind, free: Sequence[str], only, domain: tuple[float, float],
-                 cost: float, results: int):
+                 cost: float, results: int, strict: Sequence[str] | None = None):
         super().__init__(body, vjp, at, name)
         self.dtype, self.free, self.only, self.domain, self.cost = dtype, frozenset(free), only, domain, cost
         self.results = results
+        self.refused: dict[int, tuple[type[Exception], str]] = {}
         self.numbers = tuple(p for p in self.params
                              if self.signature.parameters[p].kind is inspect.Parameter.KEYWORD_ONLY)
         self.tensors = tuple(p for p in self.params if p not in self.numbers)
+        if strict is None:
+            strict = self.tensors[:1] if self.at and len(self.tensors) > 1 and self.tensors[0] not in free else ()
+        self.strict = frozenset(strict)
         self.flat: dict[Any, tuple] = {}
         self.plans: dict[tuple, Plan] = {}
 
@@ -82,7 +86,8 @@ class Pointwise(Op):
     def apply(self, values: tuple, target: Tensor | None = None) -> Any:
         """Compute, into `target` where given (in-place forms), and record."""
         if state.tracer is not None:
-            return state.tracer.call(self, dict(zip(self.params, values)))
+            args = dict(zip(self.params, values))
+            return state.tracer.call(self, args) if target is None else state.tracer.write(target, args)
         if target is not None:
             values = tuple([_apart(v, target) for v in values])
         key: list = [target is not None]
@@ -108,13 +113,14 @@ class Pointwise(Op):
                                 if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
                 if self.params[0] in self.needs(wanted):
                     before = target.detach().clone()
-            plan.run(values, (target,))
             node = None
             if needs:
-                # recorded against an alias, so that the node does not hold the tensor whose history it is
-                target.storage.version += 1
+                # Recorded before the write, so that operands that share the memory are known to have changed; against an
+                # alias, so that the node does not hold the tensor whose history it is.
                 node = self.record(dict(zip(self.params, values)), target.alias(), before)
-                target.storage.version -= 1
+                if node is not None:
+                    node.versions = tuple([n + (k == "out") for k, n in zip(node.names, node.versions)])
+            plan.run(values, (target,))
             written(target, node)
             return target
         outs = plan.outputs()
@@ -128,13 +134,13 @@ class Pointwise(Op):
         """The operands, each a tensor or a Python number; TypeError otherwise."""
         out = []
         for p, v in zip(self.params, values):
-            if isinstance(v, NUMBERS):
+            if isinstance(v, NUMBERS) and p not in self.strict:
                 v = number(v)
             elif not isinstance(v, Tensor):
-                raise not_a_tensor(self.name.partition(".")[0], PUBLIC.get(p, p), v)
+                raise not_a_tensor(self.name.partition(".")[0], PUBLIC.get(p, p), v, self.params.index(p))
             out.append(v)
         if not any(isinstance(v, Tensor) for v in out):
-            raise not_a_tensor(self.name.partition(".")[0], "input", out[0])
+            raise not_a_tensor(self.name.partition(".")[0], "input", out[0], 0)
         return tuple(out)
 
     def plan(self, values: tuple, target: Tensor | None) -> Plan:
@@ -143,7 +149,8 @@ class Pointwise(Op):
         tensors = [v for v in values if isinstance(v, Tensor)]
         compute, kind = self.types(values)
         if self.only is not None and compute.category not in self.only:
-            raise RuntimeError(f'"{name}" not implemented for \'{TITLES[compute.name]}\'')
+            kind_of, words = self.refused.get(compute.category, (NotImplementedError, None))
+            raise kind_of(words or f'"{name}_cpu" not implemented for \'{TITLES[compute.name]}\'')
         device = common_device(name, tensors)
         try:
             shape = tensors[0].layout.shape if len(tensors) == 1 else broadcast(*[t.layout.shape for t in tensors])
@@ -345,7 +352,7 @@ NONE: tuple = ()
 
 def _binary(op: Pointwise) -> Callable:
     flat, cost, rules = op.flat, op.cost, bool(op.rules)
-    numbered: dict[type, dict] = {float: {}, int: {}}
+    numbered: dict[type, dict] = {} if op.tensors[1] in op.strict else {float: {}, int: {}}
     px, py = op.tensors
     plans = [op.needs(tuple(p for p in op.inputs if p in w)) for w in ((), (px,), (py,), (px, py))] if op.inputs else []
     simple = set(op.inputs) == {px, py} and set(plans[3]) <= {"out", px, py}
@@ -419,11 +426,15 @@ def _binary(op: Pointwise) -> Callable:
 def pointwise(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[str, Callable] | None = None,
               at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, free: Sequence[str] = (),
               only: Sequence[int] | None = None, domain: tuple[float, float] = (-4.0, 4.0), cost: float = 0.3,
-              results: int = 1):
+              results: int = 1, strict: Sequence[str] | None = None,
+              refused: dict[int, tuple[type[Exception], str]] | None = None):
     """Declare a pointwise op. `only`: dtype categories it accepts; `domain`: where it is defined (for tests);
-    `cost`: nanoseconds an element takes; `results`: how many values the body returns."""
+    `cost`: nanoseconds an element takes; `results`: how many values the body returns; `strict`: inputs that may not
+    be numbers, the first one of a public op of several unless told; `refused`: the error for a category that is not
+    accepted, where PyTorch has words of its own."""
     def declare(body: Callable) -> Callable:
-        op = Pointwise(body, vjp, at, name, dtype, free, only, domain, cost, results)
+        op = Pointwise(body, vjp, at, name, dtype, free, only, domain, cost, results, strict)
+        op.refused = refused or {}
         register(op)
         if results == 1 and not op.numbers and not op.free and len(op.tensors) in (1, 2):
             call = (_unary if len(op.tensors) == 1 else _binary)(op)

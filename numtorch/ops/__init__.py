@@ -5,12 +5,14 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..dispatch import check_cast, check_inplace, registry
 from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort", "scan", "linalg",
-           "lapack", "random", "dropout", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+           "lapack", "random", "dropout", "special", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {
@@ -29,7 +31,7 @@ ALIASES = {
 _DUNDERS = {
     "add": ("__add__", "__radd__"), "mul": ("__mul__", "__rmul__"), "sub": ("__sub__",), "div": ("__truediv__",),
     "floor_divide": ("__floordiv__",), "remainder": ("__mod__",), "pow": ("__pow__",), "matmul": ("__matmul__",),
-    "neg": ("__neg__",), "positive": ("__pos__",), "abs": ("__abs__",), "bitwise_not": ("__invert__",),
+    "neg": ("__neg__",), "positive": ("__pos__",), "abs": ("__abs__",),
     "bitwise_and": ("__and__", "__rand__"), "bitwise_or": ("__or__", "__ror__"), "bitwise_xor": ("__xor__", "__rxor__"),
     "bitwise_left_shift": ("__lshift__",), "bitwise_right_shift": ("__rshift__",),
     "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",), "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",)}
@@ -47,7 +49,7 @@ def public(space: str, name: str, fn: Any) -> None:
 def _fast(fn: Callable) -> Callable:
     """What stands behind a Tensor operator: NotImplemented for operands it does not know."""
     def operator(self, other):
-        if isinstance(other, Tensor | int | float | complex) or hasattr(other, "dtype"):
+        if isinstance(other, Tensor | int | float | complex | np.generic):
             return fn(self, other)
         return NotImplemented
     return operator
@@ -112,7 +114,9 @@ def install() -> None:
         setattr(Tensor, name, fn)
     _operators()
     from .view import imag, real
-    Tensor.real, Tensor.imag = property(real), property(imag)  # type: ignore[attr-defined]
+    def assign(part):
+        return lambda self, value: part(self).copy_(value) if isinstance(value, Tensor) else part(self).fill_(value)
+    Tensor.real, Tensor.imag = property(real, assign(real)), property(imag, assign(imag))  # type: ignore[attr-defined]
     transposed = registry["transpose"].call  # type: ignore[attr-defined]
 
     def reversed_dims(self):
@@ -144,7 +148,7 @@ def _operators() -> None:
         fn = methods.get(name)
         if fn is None:
             continue
-        unary = name in ("neg", "positive", "abs", "bitwise_not")
+        unary = name in ("neg", "positive", "abs")
         for dunder in dunders:
             setattr(Tensor, dunder, fn if unary else _tensors_only(fn) if name == "matmul" else _fast(fn))
     from . import pointwise as P
@@ -156,6 +160,8 @@ def _operators() -> None:
     Tensor.__rtruediv__ = _fast(lambda self, other: P.reciprocal(self) * other)  # type: ignore[attr-defined]
     Tensor.__rpow__ = _fast(lambda self, other: P.power(other, self))  # type: ignore[attr-defined]
     Tensor.__rfloordiv__ = _fast(lambda self, other: P.floor_divide(other, self))  # type: ignore[attr-defined]
+    Tensor.__rlshift__ = _fast(lambda self, other: P.bitwise_left_shift(other, self))  # type: ignore[attr-defined]
+    Tensor.__rrshift__ = _fast(lambda self, other: P.bitwise_right_shift(other, self))  # type: ignore[attr-defined]
     Tensor.__rmod__ = _fast(lambda self, other: P.remainder(other, self))  # type: ignore[attr-defined]
     for name in ("add", "sub", "mul", "pow", "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor",
                  "bitwise_left_shift", "bitwise_right_shift", "div"):
@@ -170,7 +176,7 @@ def _operator(fn: Callable) -> Callable:
         try:
             return fn(self, other)
         except TypeError:
-            if isinstance(other, Tensor | int | float | complex) or hasattr(other, "dtype"):
+            if isinstance(other, Tensor | int | float | complex | np.generic):
                 raise
             return NotImplemented
     return operator

@@ -4,7 +4,8 @@ from __future__ import annotations
 import math
 
 from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
-from ..dtypes import BOOL, COMPLEX, FLOAT, INT
+from ..dispatch import not_a_tensor
+from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64
 
 REAL = (BOOL, INT, FLOAT)
 INTEGRAL = (BOOL, INT)
@@ -61,18 +62,25 @@ def _checked_alpha(x, y, alpha):
 
 
 def _no_bool_sub(x, y):
-    if getattr(getattr(x, "dtype", None), "category", 1) == BOOL and getattr(getattr(y, "dtype", None), "category", 1) == BOOL:
+    kinds = [getattr(v, "dtype", None) for v in (x, y)]
+    bools = [k is not None and k.category == BOOL or isinstance(v, bool) for k, v in zip(kinds, (x, y))]
+    if all(bools):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                            "`logical_xor()` operator instead.")
+    if any(bools):
+        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                           "mask, use the `~` or `logical_not()` operator instead.")
 
 
 @composite
 def rsub(x, y, *, alpha=1):
     "y − alpha · x, elementwise."
+    if not hasattr(x, "layout"):
+        raise not_a_tensor("rsub", "input", x)
     return sub(y, x, alpha=alpha) if hasattr(y, "layout") else plus_scaled(y, x, alpha=-alpha)
 
 
-@pointwise(vjp={"x": lambda g, y: g * conj(y), "y": lambda g, x: g * conj(x)})
+@pointwise(vjp={"x": lambda g, y: g * conj(y), "y": lambda g, x: g * conj(x)}, strict=())
 def mul(x, y):
     "x · y, elementwise."
     return x * y
@@ -85,7 +93,7 @@ def true_div(x, y):
     return x / y
 
 
-@pointwise(name="div.trunc", at=(), only=REAL, vjp={})
+@pointwise(name="div.trunc", at=(), only=REAL, vjp={"x": lambda g: g * 0, "y": lambda g: g * 0})
 def div_trunc(x, y):
     "x / y rounded toward zero."
     return math.trunc(x / y)
@@ -97,7 +105,7 @@ def div_floor(x, y):
     return x // y
 
 
-@pointwise(name="div.floor_float", at=(), only=(FLOAT,), vjp={})
+@pointwise(name="div.floor_float", at=(), only=(FLOAT,), vjp={"x": lambda g: g * 0, "y": lambda g: g * 0})
 def div_floor_float(x, y):
     "The largest integer not above x / y, for floats: exact where fmod is."
     m = math.fmod(x, y)
@@ -170,13 +178,13 @@ def remainder(x, y):
 
 
 @pointwise(only=(FLOAT,), name="fmod.float", at=(), vjp={"x": lambda g: g,
-                                                         "y": lambda g, x, y: -g * div(x, y, rounding_mode="trunc")})
+                                                         "y": lambda g, x, y: -g * div(x, y, rounding_mode="trunc")}, strict=("x",))
 def float_mod(x, y):
     "x − y · trunc(x / y), exact."
     return math.fmod(x, y)
 
 
-@pointwise(only=INTEGRAL, name="fmod.int", at=())
+@pointwise(only=INTEGRAL, name="fmod.int", at=(), strict=("x",))
 def int_mod(x, y):
     "x − y · trunc(x / y), for integers."
     r = abs(x) % abs(y)
@@ -191,10 +199,15 @@ def fmod(x, y):
     return float_mod(x, y) if result_type(x, y).category == FLOAT else int_mod(x, y)
 
 
-@pointwise(vjp={"x": lambda g: -g})
+@pointwise(vjp={"x": lambda g: -g}, only=(INT, FLOAT, COMPLEX), refused={BOOL: (
+    RuntimeError, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
+                  "the `~` or `logical_not()` operator instead.")})
 def neg(x):
     "−x, elementwise."
-    return -x
+    if x.dtype.category == BOOL:
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, "
+                           "use the `~` or `logical_not()` operator instead.")
+    return opposite(x)
 
 
 @pointwise(vjp={"x": lambda g: g})
@@ -209,7 +222,7 @@ def reciprocal(x):
     return 1 / x
 
 
-@pointwise(vjp={"x": lambda g, x: g * conj(2 * x)})
+@pointwise(vjp={"x": lambda g, x: g * conj(2 * x)}, dtype=lambda d: (int64, int64) if d.category == BOOL else (d, d))
 def square(x):
     "x², elementwise."
     return x * x
@@ -254,6 +267,8 @@ def conj_complex(x):
 @composite(at=TM)
 def conj(x):
     "The complex conjugate; x itself where it is real."
+    if isinstance(x, complex):
+        return x.conjugate()
     return conj_complex(x) if getattr(x, "dtype", None) is not None and x.dtype.is_complex else x
 
 
@@ -288,6 +303,8 @@ def cube(x):
 def pow(x, y):
     "x to the power y, elementwise; either may be a number."
     if not hasattr(y, "layout"):
+        if not hasattr(x, "layout"):
+            raise not_a_tensor("pow", "input", x)
         d = x.dtype
         if isinstance(y, int | float) and not isinstance(y, bool):
             if d.category < FLOAT and isinstance(y, int) and y < 0:
@@ -312,6 +329,8 @@ def pow(x, y):
 def float_power(x, y):
     "x to the power y in double precision."
     from .. import dtypes as D
+    if not hasattr(x, "layout") and not hasattr(y, "layout"):
+        raise not_a_tensor("float_power", "input", x)
     wide = lambda v: v.to(D.complex128 if v.dtype.is_complex else D.float64) if hasattr(v, "layout") else v
     return pow(wide(x), wide(y))
 
@@ -329,7 +348,7 @@ def rsqrt(x):
 
 
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, out: g * (x / out).masked_fill(out == 0, 0),
-                                    "y": lambda g, y, out: g * (y / out).masked_fill(out == 0, 0)})
+                                    "y": lambda g, y, out: g * (y / out).masked_fill(out == 0, 0)}, strict=("x", "y"))
 def hypot(x, y):
     "√(x² + y²), without overflow on the way."
     a = abs(x)
@@ -383,12 +402,23 @@ def log1p(x):
     return math.log1p(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x, y: g * sigmoid(x - y), "y": lambda g, x, y: g * sigmoid(y - x)}, cost=2)
-def logaddexp(x, y):
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), name="logaddexp.op", at=(), strict=("x", "y"), cost=2,
+           vjp={"x": lambda g, x, y: g * sigmoid(x - y), "y": lambda g, x, y: g * sigmoid(y - x)})
+def log_add(x, y):
     "log(eˣ + eʸ), without overflow."
     m = x if x > y else y
     d = -abs(x - y)
     return x if x == y and math.isinf(x) else m + math.log1p(math.exp(d))
+
+
+@composite
+def logaddexp(x, y):
+    "log(eˣ + eʸ), elementwise, without overflow."
+    if not (getattr(x, "dtype", None) and x.dtype.is_complex):
+        return log_add(x, y)
+    first = x.real >= y.real
+    large, small = where(first, x, y), where(first, y, x)
+    return large + log(1 + exp(small - large))
 
 
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: g * conj(out * (1 - out))}, at=("torch", "Tensor", "nn.functional"), cost=0.8)
@@ -444,7 +474,7 @@ def atan(x):
 
 
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, y: g * (y / (x * x + y * y)), "y": lambda g, x, y: g * (-x / (x * x + y * y))},
-           cost=2)
+           cost=2, strict=("x", "y"))
 def atan2(x, y):
     "The angle of the point (y, x), in radians."
     return math.atan2(x, y)
@@ -505,10 +535,16 @@ def erfc(x):
     return math.erfc(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={}, cost=20, domain=(0.3, 4))
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: g * _digamma(x)}, cost=20,
+           domain=(0.3, 4))
 def lgamma(x):
     "The logarithm of |Γ(x)|."
     return math.lgamma(x)
+
+
+def _digamma(x):
+    from .special import digamma
+    return digamma(x)
 
 
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g: g * (PI / 180)})
@@ -576,9 +612,9 @@ def frac(x):
 
 
 # ------------------------------------------------------------------------------------------------ comparison
-def _comparison(name: str, doc: str, body, only=None):
+def _comparison(name: str, doc: str, body, only=None, strict=None):
     body.__doc__ = doc
-    return pointwise(body, name=name, dtype=ALWAYS_BOOL, only=only)
+    return pointwise(body, name=name, dtype=ALWAYS_BOOL, only=only, strict=strict)
 
 
 eq = _comparison("eq", "x = y, elementwise.", lambda x, y: x == y)
@@ -589,9 +625,9 @@ gt = _comparison("gt", "x > y, elementwise.", lambda x, y: x > y, REAL)
 ge = _comparison("ge", "x ≥ y, elementwise.", lambda x, y: x >= y, REAL)
 isnan = _comparison("isnan", "Whether x is NaN.", lambda x: x != x)
 logical_not = _comparison("logical_not", "Not x.", lambda x: x == 0)
-logical_and = _comparison("logical_and", "x and y.", lambda x, y: (x != 0) and (y != 0))
-logical_or = _comparison("logical_or", "x or y.", lambda x, y: (x != 0) or (y != 0))
-logical_xor = _comparison("logical_xor", "x or y, not both.", lambda x, y: (x != 0) != (y != 0))
+logical_and = _comparison("logical_and", "x and y.", lambda x, y: (x != 0) and (y != 0), None, ("x", "y"))
+logical_or = _comparison("logical_or", "x or y.", lambda x, y: (x != 0) or (y != 0), None, ("x", "y"))
+logical_xor = _comparison("logical_xor", "x or y, not both.", lambda x, y: (x != 0) != (y != 0), None, ("x", "y"))
 _isinf = _comparison("isinf.real", "Whether |x| is infinite.", lambda x: abs(x) == math.inf)
 _isfinite = _comparison("isfinite.real", "Whether x is neither infinite nor NaN.", lambda x: abs(x) < math.inf)
 for _op in (_isinf, _isfinite):
@@ -615,13 +651,13 @@ def isfinite(x):
     return _isfinite(x)
 
 
-@pointwise(only=REAL, vjp={"x": lambda g, x, y: _chosen(g, x, y, gt), "y": lambda g, x, y: _chosen(g, y, x, gt)})
+@pointwise(only=REAL, vjp={"x": lambda g, x, y: _chosen(g, x, y, gt), "y": lambda g, x, y: _chosen(g, y, x, gt)}, strict=("x", "y"))
 def maximum(x, y):
     "The larger of x and y; NaN if either is."
     return x if x != x else (x if x > y else y)
 
 
-@pointwise(only=REAL, vjp={"x": lambda g, x, y: _chosen(g, x, y, lt), "y": lambda g, x, y: _chosen(g, y, x, lt)})
+@pointwise(only=REAL, vjp={"x": lambda g, x, y: _chosen(g, x, y, lt), "y": lambda g, x, y: _chosen(g, y, x, lt)}, strict=("x", "y"))
 def minimum(x, y):
     "The smaller of x and y; NaN if either is."
     return x if x != x else (x if x < y else y)
@@ -633,33 +669,33 @@ def _chosen(g, x, y, wins):
 
 
 @pointwise(only=REAL, vjp={"x": lambda g, x, y: where(ge(x, y) | isnan(y), g, g * 0),
-                           "y": lambda g, x, y: where(ge(x, y) | isnan(y), g * 0, g)})
+                           "y": lambda g, x, y: where(ge(x, y) | isnan(y), g * 0, g)}, strict=("x", "y"))
 def fmax(x, y):
     "The larger of x and y; a NaN gives way to a number."
     return y if x != x else (x if (x > y) or (y != y) else y)
 
 
 @pointwise(only=REAL, vjp={"x": lambda g, x, y: where(le(x, y) | isnan(y), g, g * 0),
-                           "y": lambda g, x, y: where(le(x, y) | isnan(y), g * 0, g)})
+                           "y": lambda g, x, y: where(le(x, y) | isnan(y), g * 0, g)}, strict=("x", "y"))
 def fmin(x, y):
     "The smaller of x and y; a NaN gives way to a number."
     return y if x != x else (x if (x < y) or (y != y) else y)
 
 
 # ------------------------------------------------------------------------------------------------ bits
-@pointwise(only=INTEGRAL)
+@pointwise(only=INTEGRAL, strict=())
 def bitwise_and(x, y):
     "x & y, bit by bit."
     return x & y
 
 
-@pointwise(only=INTEGRAL)
+@pointwise(only=INTEGRAL, strict=())
 def bitwise_or(x, y):
     "x | y, bit by bit."
     return x | y
 
 
-@pointwise(only=INTEGRAL)
+@pointwise(only=INTEGRAL, strict=())
 def bitwise_xor(x, y):
     "x ^ y, bit by bit."
     return x ^ y
@@ -671,13 +707,23 @@ def bitwise_not(x):
     return ~x
 
 
-@pointwise(only=(INT,))
+def invert(self):
+    """~x: bits of integers flipped, bools negated."""
+    if self.dtype.category not in INTEGRAL:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return bitwise_not(self)
+
+
+METHODS = {"__invert__": invert}
+
+
+@pointwise(only=(INT,), strict=())
 def bitwise_left_shift(x, y):
     "x shifted left by y bits."
     return x << y
 
 
-@pointwise(only=(INT,))
+@pointwise(only=(INT,), strict=())
 def bitwise_right_shift(x, y):
     "x shifted right by y bits."
     return x >> y
@@ -783,7 +829,7 @@ def nan_to_num(x, nan=None, posinf=None, neginf=None):
                   neginf=f.min if neginf is None else float(neginf))
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x, y: g * sign_product(x, y)})
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x, y: g * sign_product(x, y), "y": lambda g: g * 0})
 def copysign(x, y):
     "The magnitude of x with the sign of y."
     return math.copysign(x, y)
@@ -795,14 +841,15 @@ def sign_product(x, y):
     return sign(x) * copysign(ones_like(x), y)
 
 
-@pointwise(vjp={"x": lambda g: g * 0, "values": lambda g, x: where(eq(x, 0), g, zero_of(g))}, only=REAL)
+@pointwise(vjp={"x": lambda g: g * 0, "values": lambda g, x: where(eq(x, 0), g, zero_of(g))}, only=REAL,
+           strict=("x", "values"))
 def heaviside(x, values):
     "0 for x < 0, 1 for x > 0, `values` at 0."
     return values if x == 0 else (1 if x > 0 else 0)
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x, y: g * log(y).masked_fill((x == 0) & (y <= 0), 0),
-                                                   "y": lambda g, x, y: g * x / y}, at=EVERYWHERE, domain=(0.1, 3))
+                                                   "y": lambda g, x, y: g * x / y}, at=EVERYWHERE, domain=(0.1, 3), strict=())
 def xlogy(x, y):
     "x · log(y), 0 where x = 0 (and y is a number)."
     r = x * math.log(y)
@@ -828,3 +875,9 @@ def copied(x):
     return x
 
 
+def _where_method(self, condition, other):
+    """self where the condition holds, other elsewhere."""
+    return where(condition, self, other)
+
+
+METHODS = {"where": _where_method}

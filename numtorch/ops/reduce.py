@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 from .. import dtypes as D
-from ..dispatch import dims_of
+from ..dispatch import dims_of, not_a_tensor
 from ..kinds import ALWAYS_BOOL, BOOL_TO_LONG, DEFAULT, FLOAT_ONLY, composite, reduction
 from .create import zeros
 from .pointwise import abs_, conj, eq, exp, log, ne, square, where
@@ -263,6 +263,9 @@ def allclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
 @composite
 def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
     "Whether |x − y| ≤ atol + rtol · |y|, elementwise."
+    for p, v in (("input", x), ("other", y)):
+        if not hasattr(v, "layout"):
+            raise not_a_tensor("isclose", p, v)
     if x.dtype is not y.dtype:
         from ..dispatch import TITLES
         raise RuntimeError(f"{TITLES[x.dtype.name]} did not match {TITLES[y.dtype.name]}")

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import math
 
-from ..dispatch import Meta, TITLES
-from ..dtypes import BOOL, COMPLEX, FLOAT, INT, finfo, get_default_dtype, result_type
+from .. import return_types as R
+from ..dispatch import TITLES, Meta, not_a_tensor
+from ..dtypes import BOOL, FLOAT, INT, get_default_dtype, int32, result_type
 from ..kernels import special as K
 from ..kinds import INT_TO_FLOAT, composite, opaque, pointwise
 from ..layouts import broadcast
-from .pointwise import conj, copysign, eq, erfc, exp, exp2, isinf, lgamma, log, log2, sign, where, zero_of
+from .index import inplace
+from .pointwise import eq, exp, exp2, lgamma, log, sign, where
 
 TM = ("torch", "Tensor")
 SPECIAL_ONLY = ("special",)
 EVERYWHERE = ("torch", "Tensor", "special")
-REAL = (BOOL, INT, FLOAT)
 SQRT_PI = math.sqrt(math.pi)
 ROOT_HALF = math.sqrt(0.5)
 LN2 = math.log(2.0)
@@ -48,13 +49,8 @@ def digamma(x):
     return K.digamma(float(x))
 
 
+@composite(at=("torch", "special"))
 def polygamma(n, x):
-    "The n-th derivative of digamma: (-1)^(n + 1) n! zeta(n + 1, x)."
-    return polygamma_of(n, x)
-
-
-@composite(name="polygamma", at=())
-def polygamma_of(n, x):
     "The n-th derivative of digamma: (-1)^(n + 1) n! zeta(n + 1, x)."
     if not isinstance(n, int) or isinstance(n, bool):
         raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
@@ -67,12 +63,12 @@ def polygamma_of(n, x):
 
 def _polygamma_method(self, n):
     """The n-th derivative of digamma at self."""
-    return polygamma_of(n, self)
+    return polygamma(n, self)
 
 
 def _polygamma_inplace(self, n):
     """In-place form of polygamma."""
-    return self.copy_(polygamma_of(n, self))
+    return self.copy_(polygamma(n, self))
 
 
 @composite(at=EVERYWHERE)
@@ -100,14 +96,14 @@ def _two_real(name: str, x, y) -> Meta:
     return Meta(broadcast(x.shape, y.shape), d if d.category >= FLOAT else get_default_dtype())
 
 
-@opaque(name="igamma.op", at=(), vjp={"y": _igamma_grad})
-def igamma_of(x, y):
+@opaque(at=(), vjp={"y": _igamma_grad})
+def lower_gamma(x, y):
     "The regularised lower incomplete gamma function P(x, y)."
     return _two_real("igamma", x, y)
 
 
-@opaque(name="igammac.op", at=(), vjp={"y": lambda g, x, y: -_igamma_grad(g, x, y)})
-def igammac_of(x, y):
+@opaque(at=(), vjp={"y": lambda g, x, y: -_igamma_grad(g, x, y)})
+def upper_gamma(x, y):
     "The regularised upper incomplete gamma function Q(x, y) = 1 - P(x, y)."
     return _two_real("igammac", x, y)
 
@@ -116,14 +112,14 @@ def igammac_of(x, y):
 def igamma(x, y):
     "The regularised lower incomplete gamma function P(x, y), elementwise. Differentiable in y."
     _no_gradient("igamma: input", x)
-    return igamma_of(x, y)
+    return lower_gamma(x, y)
 
 
 @composite(at=TM)
 def igammac(x, y):
     "The regularised upper incomplete gamma function Q(x, y), elementwise. Differentiable in y."
     _no_gradient("igammac: input", x)
-    return igammac_of(x, y)
+    return upper_gamma(x, y)
 
 
 def _no_gradient(what: str, x) -> None:
@@ -201,8 +197,8 @@ def i1e(x):
     return K.i1e(float(x))
 
 
-@opaque(name="special.function", at=())
-def function_of(x, which):
+@opaque(at=())
+def scipy_function(x, which):
     "The function of SciPy called `which`, elementwise."
     if x.dtype.is_complex:
         raise RuntimeError(f"\"{which}\" not implemented for '{TITLES[x.dtype.name]}'")
@@ -212,7 +208,7 @@ def function_of(x, which):
 def _from_scipy(name: str, which: str, doc: str):
     def entry(x):
         _no_gradient(f"special_{name}", x)
-        return function_of(x, which)
+        return scipy_function(x, which)
     entry.__name__, entry.__doc__ = name, doc
     return composite(entry, at=SPECIAL_ONLY)
 
@@ -234,41 +230,87 @@ for _name, _which, _doc in (
 
 
 # ------------------------------------------------------------------------------------------------ polynomials
-def _polynomial(name: str, doc: str, body):
-    body.__doc__ = doc
-    op = pointwise(body, name=f"{name}.op", at=(), dtype=INT_TO_FLOAT, only=(FLOAT,), cost=20)
+def _polynomial(body):
+    """Declare a polynomial in x of degree n: one kernel, and the public entry before it."""
+    op = pointwise(body, name=f"{body.__name__}.op", at=(), dtype=INT_TO_FLOAT, only=(FLOAT,), cost=20)
 
     def entry(x, n):
-        _no_gradient(f"special_{name}", x)
+        _no_gradient(f"special_{body.__name__}", x)
         return op(x, n)
-    entry.__name__, entry.__doc__ = name, doc
+    entry.__name__, entry.__doc__ = body.__name__, body.__doc__
     return composite(entry, at=SPECIAL_ONLY)
 
 
-_polynomial("chebyshev_polynomial_t", "The Chebyshev polynomial of the first kind T_n(x); 0 for n < 0.",
-            lambda x, n: K.chebyshev(float(x), float(n), 1.0, 0.0))
-_polynomial("chebyshev_polynomial_u", "The Chebyshev polynomial of the second kind U_n(x); 0 for n < 0.",
-            lambda x, n: K.chebyshev(float(x), float(n), 2.0, 0.0))
-_polynomial("chebyshev_polynomial_v", "The Chebyshev polynomial of the third kind V_n(x); 0 for n < 0.",
-            lambda x, n: K.chebyshev(float(x), float(n), 2.0, -1.0))
-_polynomial("chebyshev_polynomial_w", "The Chebyshev polynomial of the fourth kind W_n(x); 0 for n < 0.",
-            lambda x, n: K.chebyshev(float(x), float(n), 2.0, 1.0))
-_polynomial("shifted_chebyshev_polynomial_t", "T_n(2x - 1); 0 for n < 0.",
-            lambda x, n: K.chebyshev(2.0 * float(x) - 1.0, float(n), 1.0, 0.0))
-_polynomial("shifted_chebyshev_polynomial_u", "U_n(2x - 1); 0 for n < 0.",
-            lambda x, n: K.chebyshev(2.0 * float(x) - 1.0, float(n), 2.0, 0.0))
-_polynomial("shifted_chebyshev_polynomial_v", "V_n(2x - 1); 0 for n < 0.",
-            lambda x, n: K.chebyshev(2.0 * float(x) - 1.0, float(n), 2.0, -1.0))
-_polynomial("shifted_chebyshev_polynomial_w", "W_n(2x - 1); 0 for n < 0.",
-            lambda x, n: K.chebyshev(2.0 * float(x) - 1.0, float(n), 2.0, 1.0))
-_polynomial("hermite_polynomial_h", "The physicist's Hermite polynomial H_n(x); 0 for n < 0.",
-            lambda x, n: K.hermite(float(x), float(n), 2.0))
-_polynomial("hermite_polynomial_he", "The probabilist's Hermite polynomial He_n(x); 0 for n < 0.",
-            lambda x, n: K.hermite(float(x), float(n), 1.0))
-_polynomial("laguerre_polynomial_l", "The Laguerre polynomial L_n(x); 0 for n < 0.",
-            lambda x, n: K.laguerre(float(x), float(n)))
-_polynomial("legendre_polynomial_p", "The Legendre polynomial P_n(x); 0 for n < 0.",
-            lambda x, n: K.legendre(float(x), float(n)))
+@_polynomial
+def chebyshev_polynomial_t(x, n):
+    "The Chebyshev polynomial of the first kind T_n(x); 0 for n < 0."
+    return K.chebyshev(float(x), float(n), 1.0, 0.0)
+
+
+@_polynomial
+def chebyshev_polynomial_u(x, n):
+    "The Chebyshev polynomial of the second kind U_n(x); 0 for n < 0."
+    return K.chebyshev(float(x), float(n), 2.0, 0.0)
+
+
+@_polynomial
+def chebyshev_polynomial_v(x, n):
+    "The Chebyshev polynomial of the third kind V_n(x); 0 for n < 0."
+    return K.chebyshev(float(x), float(n), 2.0, -1.0)
+
+
+@_polynomial
+def chebyshev_polynomial_w(x, n):
+    "The Chebyshev polynomial of the fourth kind W_n(x); 0 for n < 0."
+    return K.chebyshev(float(x), float(n), 2.0, 1.0)
+
+
+@_polynomial
+def shifted_chebyshev_polynomial_t(x, n):
+    "T_n(2x - 1); 0 for n < 0."
+    return K.chebyshev(2.0 * float(x) - 1.0, float(n), 1.0, 0.0)
+
+
+@_polynomial
+def shifted_chebyshev_polynomial_u(x, n):
+    "U_n(2x - 1); 0 for n < 0."
+    return K.chebyshev(2.0 * float(x) - 1.0, float(n), 2.0, 0.0)
+
+
+@_polynomial
+def shifted_chebyshev_polynomial_v(x, n):
+    "V_n(2x - 1); 0 for n < 0."
+    return K.chebyshev(2.0 * float(x) - 1.0, float(n), 2.0, -1.0)
+
+
+@_polynomial
+def shifted_chebyshev_polynomial_w(x, n):
+    "W_n(2x - 1); 0 for n < 0."
+    return K.chebyshev(2.0 * float(x) - 1.0, float(n), 2.0, 1.0)
+
+
+@_polynomial
+def hermite_polynomial_h(x, n):
+    "The physicist's Hermite polynomial H_n(x); 0 for n < 0."
+    return K.hermite(float(x), float(n), 2.0)
+
+
+@_polynomial
+def hermite_polynomial_he(x, n):
+    "The probabilist's Hermite polynomial He_n(x); 0 for n < 0."
+    return K.hermite(float(x), float(n), 1.0)
+
+
+@_polynomial
+def laguerre_polynomial_l(x, n):
+    "The Laguerre polynomial L_n(x); 0 for n < 0."
+    return K.laguerre(float(x), float(n))
+
+
+@_polynomial
+def legendre_polynomial_p(x, n):
+    "The Legendre polynomial P_n(x); 0 for n < 0."
+    return K.legendre(float(x), float(n))
 
 
 # ------------------------------------------------------------------------------------------------ entropies, logarithms
@@ -279,7 +321,7 @@ def entr(x):
     return x if x != x else (-x * math.log(x) if x > 0 else (0.0 if x == 0 else -math.inf))
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, domain=(0.1, 3),
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, domain=(0.1, 3), strict=(),
            vjp={"x": lambda g, x, y: g * (1 + y).log().masked_fill((x == 0) & (y <= -1), 0),
                 "y": lambda g, x, y: g * x / (y + 1)})
 def xlog1py(x, y):
@@ -288,7 +330,7 @@ def xlog1py(x, y):
     return y if y != y else (0 if x == 0 else r)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), cost=2,
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), cost=2, strict=("x", "y"),
            vjp={"x": lambda g, x, y: g / (1 + exp2(y - x)), "y": lambda g, x, y: g / (1 + exp2(x - y))})
 def logaddexp2(x, y):
     "log2(2^x + 2^y), without overflow."
@@ -300,18 +342,62 @@ def logaddexp2(x, y):
 @composite
 def ldexp(x, y):
     "x times 2^y, elementwise."
+    _tensors("ldexp", x, y)
     return x * (2.0 ** y)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), name="frexp.op", at=(), results=2, vjp={})
-def fraction_and_exponent(x):
+@opaque(at=(), vjp={"x": lambda g, out: g[0] / exp2(out[1])})
+def mantissa_and_exponent(x):
     "(m, e) with x = m 2^e and 0.5 <= |m| < 1; (x, 0) for 0, infinities and NaN."
-    e = K.exponent(float(x))
-    h = math.floor(e * 0.5)
-    return float(x) * math.exp2(-h) * math.exp2(h - e), e
+    if x.dtype.category != FLOAT:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    return Meta(x.shape, x.dtype), Meta(x.shape, int32)
 
 
-FUNCTIONS = {"polygamma": polygamma}
+@composite
+def frexp(x):
+    "(mantissa, exponent) with x = mantissa * 2^exponent and 0.5 <= |mantissa| < 1; (x, 0) for 0, inf and NaN."
+    return R.frexp(mantissa_and_exponent(x))
+
+
+# ------------------------------------------------------------------------------------------------ integers and neighbours
+def _tensors(name: str, x, y) -> None:
+    for p, v in (("input", x), ("other", y)):
+        if not hasattr(v, "layout"):
+            raise not_a_tensor(name, p, v)
+
+
+def _integral(name: str, x, y) -> Meta:
+    _tensors(name, x, y)
+    d = result_type(x, y)
+    if d.category != INT:
+        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{TITLES[d.name]}'")
+    return Meta(broadcast(x.shape, y.shape), d)
+
+
+@opaque
+def gcd(x, y):
+    "The greatest common divisor of integers, elementwise; never negative."
+    return _integral("gcd", x, y)
+
+
+@opaque
+def lcm(x, y):
+    "The least common multiple of integers, elementwise; never negative."
+    return _integral("lcm", x, y)
+
+
+@opaque(vjp={"x": lambda g: g, "y": lambda g: g * 0})
+def nextafter(x, y):
+    "The next floating number after x towards y, elementwise."
+    _tensors("nextafter", x, y)
+    d = result_type(x, y)
+    if d.category != FLOAT or d.itemsize == 2:
+        raise NotImplementedError(f"\"nextafter_cpu\" not implemented for '{TITLES[d.name]}'")
+    return Meta(broadcast(x.shape, y.shape), d)
+
+
+gcd_, lcm_, nextafter_ = inplace(gcd), inplace(lcm), inplace(nextafter)
+
 METHODS = {"polygamma": _polygamma_method, "polygamma_": _polygamma_inplace}
-SPECIAL = {"polygamma": polygamma, "gammainc": igamma, "gammaincc": igammac, "multigammaln": mvlgamma}
-assert COMPLEX and conj and copysign and erfc and isinf and log2 and zero_of and finfo and broadcast
+SPECIAL = {"gammainc": igamma, "gammaincc": igammac, "multigammaln": mvlgamma}

@@ -1,0 +1,124 @@
+"""Fusion: traced composites as one kernel give what their parts give."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import numtorch as torch
+from numtorch.compile.fuse import Fused
+from numtorch.compile.trace import Untraceable, trace
+from numtorch.devices import cpu
+from numtorch.dispatch import backend, registry
+from numtorch.kinds import Composite
+from numtorch.tensor import ndarray_of
+
+
+def fused(fn, **args):
+    graph, _ = trace(fn, args)
+    return Fused("test", graph, cpu).run([n.tensor for n in graph.inputs])[0]
+
+
+def check(fn, **args):
+    np.testing.assert_allclose(ndarray_of(fused(fn, **args)), ndarray_of(fn(**args)), rtol=3e-6, atol=3e-6)
+
+
+def normalized(x, w, b):
+    m = x.mean(-1, True)
+    d = x - m
+    return d * (d * d).mean(-1, True).add(1e-5).rsqrt() * w + b
+
+
+def test_pointwise_chain():
+    x, y = torch.randn(5, 7), torch.randn(7)
+    check(lambda x, y: ((x * y + 2.0).tanh() - x / 3).exp(), x=x, y=y)
+    check(lambda x, y: torch.where(x > y, x, y * 2), x=x, y=y)
+    check(lambda x, y: (x.t() + 1).t() * y if x.ndim < 2 else x * y, x=x, y=y)
+
+
+@pytest.mark.parametrize("n", (1, 2, 127, 128, 129, 4095, 4096, 4097, 10_000))
+def test_row_lengths(n):
+    x = torch.randn(3, n)
+    check(lambda x: (x - x.amax(-1, True)).exp() / (x - x.amax(-1, True)).exp().sum(-1, True), x=x)
+    check(normalized, x=x, w=torch.randn(n), b=torch.randn(n))
+
+
+def test_layouts():
+    x = torch.randn(4, 6, 5)
+    check(normalized, x=x, w=torch.randn(5), b=torch.randn(5))
+    check(normalized, x=x.transpose(0, 2), w=torch.randn(4), b=torch.randn(4))
+    check(lambda x: x - x.sum(1, True), x=x)
+    check(lambda x: x - x.sum((1, 2), True), x=x)
+    check(lambda x: x[1] - x[1].sum(0, True) if False else x - x.sum(0, True), x=x[:, 1:4])
+    check(lambda x: (x * 2).sum(1), x=x)
+    check(lambda x: x / x.sum(2).unsqueeze(2), x=x)
+    check(lambda x, w: (x * w).sum(-1, True).expand(4, 6, 5) + x, x=x, w=torch.randn(6, 1))
+
+
+def test_dtypes():
+    for d in (torch.float64, torch.float32):
+        check(normalized, x=torch.randn(3, 50, dtype=d), w=torch.randn(50, dtype=d), b=torch.randn(50, dtype=d))
+    x = torch.randn(3, 50).bfloat16()
+    got = torch.nn.functional.softmax(x, 1)
+    want = torch.nn.functional.softmax(x.float(), 1).bfloat16()
+    assert got.dtype is torch.bfloat16 and torch.equal(got, want)
+
+
+def test_nan_and_inf_rows():
+    x = torch.tensor([[1.0, math.nan, 2.0], [math.inf, 1.0, 2.0], [-math.inf, 0.0, 1.0]])
+    got = ndarray_of(torch.nn.functional.softmax(x, 1))
+    assert np.isnan(got[:2]).all()
+    np.testing.assert_allclose(got[2], [0, 1 / (1 + math.e), math.e / (1 + math.e)], rtol=1e-6)
+
+
+def test_sizes_and_numbers_share_a_kernel():
+    kernels = backend(cpu).kernels
+    fn = lambda x: torch.nn.functional.softmax(x, 1)
+    fn(torch.randn(3, 5))
+    before = len(kernels)
+    for shape in ((7, 11), (2, 300), (64, 10)):
+        fn(torch.randn(shape))
+    assert len(kernels) == before
+
+
+def test_what_cannot_be_traced_says_why():
+    x = torch.randn(3, 4)
+    for fn, words in ((lambda x: x * float(x.sum()), "value was read"), (lambda x: x @ x.t(), "a call of its own"),
+                      (lambda x: x.add_(1), "written"), (lambda x: x.t() + x.sum(0, True).t(), "moves elements"),
+                      (lambda x: x.sum(0, True) + x.sum(1, True), "different dimensions")):
+        with pytest.raises(Untraceable, match=words):
+            fused(fn, x=x)
+    assert torch.equal(x, x.clone()) and torch.autograd.grad is not None
+
+
+def test_every_fused_entry_runs_as_one_kernel():
+    """fuse=True must hold: the plan is a kernel, not the reason why there is none."""
+    entries = [op for op in registry.values() if isinstance(op, Composite) and op.fuse]
+    assert entries
+    for op in entries:
+        op.plans.clear()
+    x = torch.randn(6, 9)
+    torch.nn.functional.softmax(x, 1), torch.nn.functional.log_softmax(x, 1)
+    for op in entries:
+        assert op.plans, f"{op.name} is fused but this test does not call it"
+        assert all(isinstance(p, Fused) for p in op.plans.values()), op.plans
+
+
+def test_threads_do_not_change_bits():
+    x, before = torch.randn(500, 700), torch.get_num_threads()
+    results = []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            results.append(ndarray_of(torch.nn.functional.softmax(x, 1)))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*results)
+
+
+def test_gradients_reach_through_fused_entries():
+    x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    for fn in (torch.nn.functional.softmax, torch.nn.functional.log_softmax):
+        assert torch.autograd.gradcheck(lambda v: fn(v, 1), (x,))  # noqa: B023
+        assert torch.autograd.gradgradcheck(lambda v: fn(v, 1), (x,))  # noqa: B023
