@@ -9,6 +9,7 @@ PARITY = torch==2.13.0
 	test -x $(V) || $(PYTHON) -m venv .venv
 	$(V) -m pip install --quiet --upgrade pip setuptools
 	$(V) -m pip install --quiet -e ".[dev]"
+	$(V) -m compileall -q numtorch kernels
 	touch $@
 
 demo: .venv/.made

@@ -24,6 +24,12 @@ MEMORY = {"bfloat16": ("uint16", "float32", "bf16_load", "bf16_store"),
           "float16": ("uint16", "float32", "f16_load", "f16_store")}
 ROUND = ("floor", "ceil", "trunc")
 INTRINSICS = {"bits", "from_bits", "to_int", "to_float", "fma", "rint"}
+# What cmath lacks. expm1 = (exp x cos y - 1) + i exp x sin y loses digits near 0 as cos y - 1 does.
+COMPLEX_FORMS = {
+    "log1p": lambda z: math.log(1 + z),
+    "log2": lambda z: math.log(z) * 1.4426950408889634,
+    "exp2": lambda z: math.exp(z * 0.6931471805599453),
+    "expm1": lambda z: math.exp(z) - 1}
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
           ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>"}
@@ -169,6 +175,8 @@ class Block:
             return self.make("abs", dtype, args)
         if name in ROUND:
             return self.make(name, dtype, args)
+        if dtype.startswith("complex") and name in COMPLEX_FORMS:
+            return inline(self, COMPLEX_FORMS[name], args)
         if self.target == "cpu" and dtype in ("float32", "float64"):
             from .scalar import VECTOR
             vector = VECTOR.get((name, dtype))

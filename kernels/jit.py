@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from . import scalar
-
 float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
@@ -78,6 +76,11 @@ def _from_bits(i):
     return i.view(_FLOAT_OF[i.dtype])[()]
 
 
+def _fma(a, b, c):
+    from .scalar import fma as exact
+    return exact(a, b, c)
+
+
 def _bf16_load(u):
     return np.uint32(int(u) << 16).view(np.float32)
 
@@ -92,7 +95,7 @@ def _bf16_store(x):
 
 bits = Intrinsic("bits", _bits)
 from_bits = Intrinsic("from_bits", _from_bits)
-fma = Intrinsic("fma", scalar.fma)
+fma = Intrinsic("fma", _fma)
 fmod = Intrinsic("fmod", np.fmod)
 # LANES accumulators of the type of the start value, on the stack (emit.py)
 lanes = Intrinsic("lanes", lambda first: np.full(128, first))

@@ -274,7 +274,7 @@ def chebyshev(x, n, a, b):
         return 0.0
     if x != x:
         return x
-    n = math.floor(n)
+    n = math.floor(abs(n))
     if a == 1.0 and n > 6.0 and abs(x) < 1.0:
         return math.cos(n * math.acos(x))
     before = 1.0
@@ -295,7 +295,7 @@ def hermite(x, n, a):
     """p0 = 1, p1 = a x, p(k+1) = a (x p(k) - k p(k-1)): H for a = 2, He for a = 1; 0 for n < 0."""
     if not n > -1.0:
         return 0.0
-    n = math.floor(n)
+    n = math.floor(abs(n))
     before = 1.0
     now = a * x
     if n == 0.0:
@@ -314,7 +314,7 @@ def laguerre(x, n):
     """p0 = 1, p1 = 1 - x, (k + 1) p(k+1) = (2k + 1 - x) p(k) - k p(k-1); 0 for n < 0."""
     if not n > -1.0:
         return 0.0
-    n = math.floor(n)
+    n = math.floor(abs(n))
     before = 1.0
     now = 1.0 - x
     if n == 0.0 or x == 0.0:
@@ -333,7 +333,7 @@ def legendre(x, n):
     """p0 = 1, p1 = x, (k + 1) p(k+1) = (2k + 1) x p(k) - k p(k-1); 0 for n < 0."""
     if not n > -1.0:
         return 0.0
-    n = math.floor(n)
+    n = math.floor(abs(n))
     before = 1.0
     now = x
     if n == 0.0 or x == 1.0:

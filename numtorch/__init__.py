@@ -73,23 +73,26 @@ from . import (  # noqa: E402
     printing,
     random,
     return_types,
-    serialization,
     special,
     testing,
     utils,
     version,
 )
-from .serialization import load, save  # noqa: E402
 from .version import __version__  # noqa: E402
 
 get_printoptions = getattr(printing, "get_printoptions", None)
 
 
+_LAZY = ("amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models", "multiprocessing", "onnx",
+         "profiler", "quantization", "serialization", "signal", "vision")
+
+
 def __getattr__(name: str):
     """Submodules that are not imported until used; PyTorch's error for what does not exist."""
     import importlib
-    if name in ("vision", "autograd", "hub", "jit", "amp", "func", "distributed", "profiler", "quantization", "signal",
-                "masked", "onnx", "multiprocessing", "models", "compiler"):
+    if name in ("load", "save"):
+        return getattr(importlib.import_module(".serialization", __name__), name)
+    if name in _LAZY:
         try:
             return importlib.import_module("." + name, __name__)
         except ModuleNotFoundError as error:
@@ -98,4 +101,4 @@ def __getattr__(name: str):
     raise AttributeError(f"module 'torch' has no attribute '{name}'")
 
 
-__all__ = [_n for _n in globals() if not _n.startswith("_")]
+__all__ = [*[_n for _n in globals() if not _n.startswith("_")], "load", "save"]

@@ -69,7 +69,7 @@ def set_default_dtype(d: dtype) -> None:
     """Make `d` the floating type of Python floats that become tensors. TypeError unless it is a floating type."""
     global _default
     if not isinstance(d, dtype):
-        raise TypeError(f"invalid dtype object: only floating-point types are supported as the default type, got {d!r}")
+        raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
     if not d.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
     _default = d
@@ -168,7 +168,7 @@ class finfo:
         else:
             f = np.finfo(d.numpy)
             self.eps, self.max, self.tiny = _float(f.eps), _float(f.max), _float(f.tiny)
-            self.resolution = _float(f.resolution)
+            self.resolution = 10.0 ** -f.precision
         self.min, self.smallest_normal = -self.max, self.tiny
 
     def __repr__(self) -> str:
@@ -186,4 +186,4 @@ class iinfo:
         self.dtype, self.bits, self.min, self.max = type.name, i.bits, _int(i.min), _int(i.max)
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -130,6 +130,27 @@ class Layout:
         return self.offset + 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
 
 
+def overlap(a: Layout, b: Layout) -> str:
+    """How two layouts on one storage meet, by PyTorch's rule: "no", "full" (the same elements), "partial"; "unknown" where
+    one has holes, which is not worth working out."""
+    if a is b or a == b:
+        return "full"
+    if not a.numel or not b.numel:
+        return "no"
+    if not a.covers() or not b.covers():
+        return "unknown"
+    if a.offset == b.offset and a.numel == b.numel:
+        return "full" if a.strides == b.strides else "partial"
+    return "partial" if a.offset < b.offset + b.numel and b.offset < a.offset + a.numel else "no"
+
+
+def check_overlap(written: Layout, read: Layout) -> None:
+    """RuntimeError where a write to one layout of a storage would change what is read through the other."""
+    if overlap(written, read) == "partial":
+        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                           "memory location. Please clone() the tensor before performing the operation.")
+
+
 _keys: dict[tuple, int] = {}
 _clock = itertools.count(1)
 

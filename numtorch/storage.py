@@ -17,6 +17,14 @@ class Storage:
         if array is None:
             self._size = size or 0
 
+    def __call__(self):
+        """x.storage(): the memory as elements of the type it was made with."""
+        from .dtypes import bfloat16, by_numpy
+        from .legacy import TypedStorage
+        if self.array is None:
+            raise NotImplementedError("the storage of a meta tensor has no elements")
+        return TypedStorage(self, by_numpy.get(self.array.dtype, bfloat16))
+
     @property
     def nbytes(self) -> int:
         return self.array.nbytes if self.array is not None else self._size

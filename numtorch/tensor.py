@@ -8,7 +8,7 @@ import numpy as np
 
 from . import devices
 from . import dtypes as D
-from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge
+from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge, hooked, typed
 from .autograd.modes import state
 from .layouts import Layout, Size, contiguous
 from .storage import Storage
@@ -23,15 +23,15 @@ class _TensorType(type):
 class Tensor(metaclass=_TensorType):
     """A multi-dimensional array of one dtype on one device, with PyTorch's methods."""
 
-    # grad, _hooks … are unset until used; __getattr__ gives their defaults.
-    __slots__ = ("storage", "layout", "dtype", "requires_grad", "_node", "_base", "_stamp", "_rebased_", "grad", "_hooks",
-                 "_after", "__dict__", "__weakref__")
+    # _grad, _hooks … are unset until used; __getattr__ gives their defaults.
+    __slots__ = ("storage", "layout", "dtype", "requires_grad", "_node", "_base", "_stamp", "_rebased_", "_views", "_grad",
+                 "_hooks", "_after", "__dict__", "__weakref__")
     __array_priority__ = 1000
     storage: Any
     layout: Layout
     dtype: D.dtype
     requires_grad: bool
-    grad: Tensor | None
+    _grad: Tensor | None
 
     def __new__(cls, *args, dtype=None, device=None, requires_grad=False):
         from .legacy import construct
@@ -78,7 +78,10 @@ class Tensor(metaclass=_TensorType):
     def detach_(self) -> Tensor:
         """Leave the tape, in place."""
         if self._base is not None and self.requires_grad:
-            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+            raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) "
+                               "for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, "
+                               "and hence detach_() cannot be called on these gradients. To fix this error, please refer to the "
+                               "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.")
         self.requires_grad, self._node = False, None
         return self
 
@@ -162,7 +165,7 @@ class Tensor(metaclass=_TensorType):
     is_cpu = property(lambda self: self.storage.device.type == "cpu")
     is_meta = property(lambda self: self.storage.device.type == "meta")
     is_sparse = is_quantized = is_mkldnn = is_nested = is_mps = is_xpu = is_sparse_csr = is_vulkan = is_ipu = False
-    is_leaf = property(lambda self: self._node is None)
+    is_leaf = property(lambda self: not self.requires_grad or edge(self) is self)
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a floating type."""
@@ -210,14 +213,25 @@ class Tensor(metaclass=_TensorType):
                                "Boolean value of Tensor with more than one value is ambiguous")
         return bool(self.item())
 
+    def _as(self, kind: type, name: str) -> Any:
+        """The one element as a Python number of that kind."""
+        if self.layout.numel != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        value = self.item()
+        if isinstance(value, complex) and kind is not complex:
+            if value.imag:
+                raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+            value = value.real
+        return kind(value)
+
     def __float__(self) -> float:
-        return float(self.item())
+        return self._as(float, "double")
 
     def __int__(self) -> int:
-        return int(self.item())
+        return self._as(int, "int64_t")
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return self._as(complex, "c10::complex<double>")
 
     def __index__(self) -> int:
         if self.layout.numel != 1 or self.dtype.category > D.INT:
@@ -228,6 +242,9 @@ class Tensor(metaclass=_TensorType):
         if not self.layout.shape:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+    def __delitem__(self, key) -> None:
+        raise TypeError("Tensor does not support deleting items")
 
     def __contains__(self, x) -> bool:
         if isinstance(x, Tensor | int | float | bool | complex):
@@ -292,7 +309,10 @@ class Tensor(metaclass=_TensorType):
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self.numpy().__dlpack__(**{k: v for k, v in kwargs.items() if k != "stream"})
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """(device type, index) of the DLPack standard: 1 is the CPU."""
+        if self.storage.device is not devices.cpu:
+            raise NotImplementedError(f"numtorch exports CPU tensors through DLPack, not {self.storage.device} ones")
         return (1, 0)
 
     def data_ptr(self) -> int:
@@ -312,15 +332,60 @@ class Tensor(metaclass=_TensorType):
 
     # ------------------------------------------------------------------------------------------ autograd
     @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, g: Tensor | None) -> None:
+        if g is not None:
+            self._check_grad(g)
+        self._grad = g
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def _check_grad(self, g: Any) -> None:
+        """RuntimeError unless `g` has this tensor's shape, dtype and device."""
+        if not isinstance(g, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
+        if g is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if g.dtype is not self.dtype:
+            raise RuntimeError(f"attempting to assign a gradient with dtype '{g.dtype.name}' to a tensor with dtype "
+                               f"'{self.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype")
+        if g.storage.device is not self.storage.device:
+            raise RuntimeError(f"attempting to assign a gradient with device type '{g.storage.device.type}' to a tensor with "
+                               f"device type '{self.storage.device.type}'. Please ensure that the gradient and the tensor are "
+                               "on the same device")
+        if g.layout.shape != self.layout.shape:
+            raise RuntimeError(f"attempting to assign a gradient of size '{list(g.layout.shape)}' to a tensor of size "
+                               f"'{list(self.layout.shape)}'. Please ensure that the gradient and the tensor are the same size")
+
+    @property
     def grad_fn(self) -> Node | None:
-        if not self.requires_grad:
-            return None
         e = edge(self)
-        return e.node if isinstance(e, Output) else e if isinstance(e, Node) else None
+        return typed(e.node) if isinstance(e, Output) else typed(e) if isinstance(e, Node) else None
 
     @property
     def output_nr(self) -> int:
-        return self._node.index if isinstance(self._node, Output) else 0
+        e = edge(self)
+        return e.index if isinstance(e, Output) else 0
+
+    def _is_view(self) -> bool:
+        return self._base is not None
+
+    def watch(self, view: Tensor) -> None:
+        """Remember a view of this tensor that was made outside the tape: should the tape reach this memory by a later
+        write, the view is recorded too (autograd/engine.py: awaken)."""
+        views = self._views
+        if views is None:
+            self._views = [64, weakref.ref(view)]  # the length at which dead ones are dropped, then the views
+            return
+        views.append(weakref.ref(view))
+        if len(views) > views[0]:
+            views[1:] = [r for r in views[1:] if r() is not None]
+            views[0] = max(64, 2 * len(views))
 
     @property
     def _version(self) -> int:
@@ -341,11 +406,14 @@ class Tensor(metaclass=_TensorType):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Record operations on this tensor from now on (or not)."""
+        if not isinstance(requires_grad, bool | np.bool_):
+            raise TypeError("requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
+                            f"{type(requires_grad).__name__}")
         if not requires_grad and self._node is not None:
             raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed "
                                "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if requires_grad and self.dtype.category < D.FLOAT:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         self.requires_grad = bool(requires_grad)
         return self
 
@@ -353,9 +421,9 @@ class Tensor(metaclass=_TensorType):
         """Keep the gradient of this non-leaf tensor in `.grad`."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self._node is None:
+        node = edge(self)
+        if node is self:
             return
-        node = self._node
         real, i = (node.node, node.index) if isinstance(node, Output) else (node, 0)
         real.attach("retained")[i] = weakref.ref(self)
 
@@ -381,9 +449,7 @@ class Tensor(metaclass=_TensorType):
         def pre(grads):
             if grads[i] is None:
                 return None
-            got = hook(grads[i])
-            if got is None:
-                return None
+            got = hooked(hook, grads[i])
             return tuple(got if k == i else g for k, g in enumerate(grads))
         return node.register_prehook(pre)
 
@@ -415,16 +481,12 @@ class Tensor(metaclass=_TensorType):
         t.requires_grad, t._node, t._base = self.requires_grad, None, None
         memo[id(self)] = t
         if self.grad is not None:
-            t.grad = copy.deepcopy(self.grad, memo)
+            t._grad = copy.deepcopy(self.grad, memo)
         for k, v in self.__dict__.items():
             t.__dict__[k] = copy.deepcopy(v, memo)
         return t
 
     def __reduce_ex__(self, protocol):
-        if self._node is not None and self.requires_grad:
-            raise RuntimeError("Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not "
-                               "support crossing process boundaries.  If you just want to transfer the data, call detach() "
-                               "on the tensor before serializing (e.g., putting it on the queue).")
         host = self.storage.array if self.storage.device is devices.cpu else (
             None if self.storage.array is None else ndarray_of(self.cpu()).reshape(-1))  # type: ignore[attr-defined]
         layout = self.layout
@@ -444,7 +506,7 @@ def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, at
     return t.to(where) if where not in ("cpu", "meta") else t
 
 
-_DEFAULTS: dict[str, Any] = {"grad": None, "_hooks": None, "_after": None, "_rebased_": 0, "_stamp": 0, "name": None,
+_DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None, "_rebased_": 0, "_stamp": 0, "name": None,
                              "_inference": False, "_backward_hooks": None}
 
 

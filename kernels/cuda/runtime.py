@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from ..emit import Fold, Operand, Text
-from . import emulator, template
 
 GRANULE = 512                                   # bytes that an allocation is rounded up to, as in PyTorch
 
@@ -145,6 +144,7 @@ class EmulatedDevice:
                 raise TypeError(f"launch: argument {i} is a host array of {a.dtype}; kernels take Buffers")
             given[i] = a._memory if isinstance(a, Buffer) else a
         self.launches += 1
+        from . import emulator
         emulator.launch(function, grid, block, given, dynamic_bytes=shared_bytes, seed=self.launches)
 
     def _function(self, text: Text) -> Callable:
@@ -178,6 +178,7 @@ class Backend:
 
     def run(self, key: tuple, make: Callable[[str], Text], items: int, cost: float, args: tuple) -> None:
         """Do the items of an emitted kernel, or the elements of its rows where it is a pointwise one."""
+        from . import template
         text = self._texts.get(key)
         if text is None:
             text = self._texts[key] = template.per_element(make("cuda"))
@@ -189,6 +190,7 @@ class Backend:
         """Reduce rows of `length` elements to `items` results; `args` are those of emit.reduce_rows.
 
         across: neighbouring results are neighbours in memory."""
+        from . import template
         make, share = template.form(items, length, across, self.device.block)
         text = self._texts.get((*key, make, share))
         if text is None:
@@ -202,6 +204,7 @@ class Backend:
     def _launch(self, text: Text, work: int, block: int, each: int, items: int, args: tuple) -> None:
         """`work` pieces of work, each done by `each` of the `block` threads of a block."""
         if work:
+            from . import template
             grid = template.grid(work, block // each, self.device.processors)
             self.device.launch(text, grid, block, (0, items, *args))
 

@@ -107,8 +107,9 @@ def jacobian(func, inputs, create_graph: bool = False, strict: bool = False, vec
                     gs = grad([y.reshape(-1)[i]], xs, retain_graph=True, create_graph=create_graph, allow_unused=True)
                 else:
                     if strict:
-                        raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The outputs must be "
-                                           "not allowed in strict mode.")
+                        raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The "
+                                           "outputs must be computed in a differentiable manner from the input when running in "
+                                           "strict mode.")
                     gs = (None,) * len(xs)
                 for j, (g, x) in enumerate(zip(gs, xs)):
                     if g is None and strict:

@@ -12,7 +12,7 @@ from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort", "scan", "linalg",
-           "lapack", "random", "dropout", "special", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+           "lapack", "random", "dropout", "special", "fft", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {

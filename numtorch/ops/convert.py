@@ -5,7 +5,7 @@ from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
 from ..autograd.modes import state
-from ..dispatch import Meta, Node, check_inplace, edge, fresh, written
+from ..dispatch import NUMBERS, Meta, Node, check_inplace, edge, fresh, written
 from ..kinds import Plan, composite
 from ..layouts import Layout
 from ..memory_format import channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format
@@ -84,14 +84,21 @@ def move(dst: Tensor, src: Tensor) -> None:
 def copy_(self, src, non_blocking: bool = False):
     """Write the values of `src` (broadcast, converted) into self. Every in-place write of a computed value is this."""
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        if not isinstance(src, NUMBERS):
+            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        from .create import scalar_tensor
+        src = scalar_tensor(src, dtype=D.of_scalar(src), device=self.storage.device)
     check_inplace(self, "copy_")
     if state.tracer is not None:
         return state.tracer.write(self, src)
     if src.layout.shape != self.layout.shape:
-        src = expand(src, tuple(self.layout.shape))
+        shape = L.broadcast(self.layout.shape, src.layout.shape)
+        if shape != self.layout.shape:
+            raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast shape {list(shape)}")
+        src = expand(src, tuple(shape))
     needs = state.grad and (self.requires_grad or src.requires_grad) and self.dtype.category >= D.FLOAT
-    if src.storage is self.storage and src.layout != self.layout:
+    if src.storage is self.storage and src.layout != self.layout and src.dtype is self.dtype:
+        L.check_overlap(self.layout, src.layout)
         move(self, clone(src.detach()))
     else:
         move(self, src)
@@ -173,7 +180,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
     dtype = self.dtype if dtype is None else dtype
     form = preserve_format if memory_format is None else memory_format
     if not copy and dtype is self.dtype and where is self.storage.device and \
-            (form is preserve_format or self.is_contiguous(form)):
+            (form is preserve_format or formatted(self.layout, form).strides == self.layout.strides):
         return self
     return converted(self, dtype, where, form)
 

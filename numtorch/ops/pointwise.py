@@ -204,10 +204,7 @@ def fmod(x, y):
                   "the `~` or `logical_not()` operator instead.")})
 def neg(x):
     "−x, elementwise."
-    if x.dtype.category == BOOL:
-        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, "
-                           "use the `~` or `logical_not()` operator instead.")
-    return opposite(x)
+    return -x
 
 
 @pointwise(vjp={"x": lambda g: g})

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from .. import layouts as L
-from ..dispatch import edge, wrap_dim
+from ..autograd.engine import awaken
+from ..dispatch import TITLES, edge, wrap_dim
 from ..kinds import composite, view
 from ..layouts import Layout
 
@@ -42,12 +43,12 @@ def _inverse(dims, n):
     return tuple(out)
 
 
-@composite
+@view(vjp={"x": lambda g: g.t()})
 def t(x):
     "The transpose of a tensor of at most two dimensions."
-    if x.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
-    return transpose(x, 0, 1) if x.ndim == 2 else alias_view(x)
+    if len(x.shape) > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {len(x.shape)}D")
+    return x.at(tuple(x.shape[::-1]), x.strides[::-1], x.offset)
 
 
 @composite(name="swapdims")
@@ -100,6 +101,9 @@ def infer(shape, numel: int, words: str = "shape '{}' is invalid for input of si
     known, at = 1, None
     for i, n in enumerate(shape):
         if not isinstance(n, int):
+            if not hasattr(n, "__index__") or isinstance(n, float):
+                raise TypeError(f"argument 'shape' must be tuple of ints, but found element of type {type(n).__name__} at pos "
+                                f"{i}")
             n = n.__index__()
             shape = (*shape[:i], n, *shape[i + 1:])
         if n == -1:
@@ -135,23 +139,27 @@ def viewed(x, shape):
 
 
 @view(name="view.dtype", at=())
-def viewed_as(x, dtype, itemsize):
+def viewed_as(x, dtype, old):
     "The bytes as another element type."
-    k = dtype.itemsize
+    k, itemsize = dtype.itemsize, old.itemsize
     if k == itemsize:
         return x
+    words = f"to view {TITLES[old.name]} as {TITLES[dtype.name]} (different element sizes)"
     if not x.shape:
-        raise RuntimeError("self.dim() cannot be 0 to view as a different element size")
+        raise RuntimeError(f"self.dim() cannot be 0 {words}")
     if x.strides[-1] != 1:
-        raise RuntimeError(f"self.stride(-1) must be 1 to view {itemsize}-byte elements as {k}-byte ones (different element "
-                           f"sizes), but got {x.strides[-1]}")
+        raise RuntimeError(f"self.stride(-1) must be 1 {words}, but got {x.strides[-1]}")
     if k < itemsize:
         r = itemsize // k
         return x.at((*x.shape[:-1], x.shape[-1] * r), (*[s * r for s in x.strides[:-1]], 1), x.offset * r)
     r = k // itemsize
-    if x.shape[-1] % r or x.offset % r or any(s % r for s in x.strides[:-1]):
-        raise RuntimeError(f"self.size(-1) must be divisible by {r} to view elements of {itemsize} bytes as {k} bytes "
-                           f"(different element sizes), but got {x.shape[-1]}")
+    if x.shape[-1] % r:
+        raise RuntimeError(f"self.size(-1) must be divisible by {r} {words}, but got {x.shape[-1]}")
+    if x.offset % r:
+        raise RuntimeError(f"self.storage_offset() must be divisible by {r} {words}, but got {x.offset}")
+    for i, s in enumerate(x.strides[:-1]):
+        if s % r:
+            raise RuntimeError(f"self.stride({i}) must be divisible by {r} {words}, but got {s}")
     return x.at((*x.shape[:-1], x.shape[-1] // r), (*[s // r for s in x.strides[:-1]], 1), x.offset // r)
 
 
@@ -162,12 +170,13 @@ def view_(x, shape=None, dtype=None):
     if isinstance(shape, dtype_type):
         shape, dtype = None, shape
     if dtype is not None:
-        out = viewed_as(x, dtype, x.dtype.itemsize)
+        out = viewed_as(x, dtype, x.dtype)
         out.dtype = dtype
         return out
-    if shape is None:
-        raise TypeError("view() received an invalid combination of arguments - got (), but expected one of: (torch.dtype dtype)"
-                        " or (tuple of ints size)")
+    if shape is None or not all(isinstance(n, int) or hasattr(n, "__index__") for n in shape):
+        got = ", ".join({dtype_type: "torch.dtype"}.get(type(n), type(n).__name__) for n in shape or ())
+        raise TypeError(f"view() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+                        " * (torch.dtype dtype)\n * (tuple of ints size)")
     return viewed(x, shape)
 
 
@@ -257,15 +266,14 @@ def expand(x, size, implicit=False):
     "Repeat dimensions of size 1 without copying; −1 keeps a size."
     base = len(size) - len(x.shape)
     if base < 0:
-        raise RuntimeError(f"expand({_kind(x)}{list(x.shape)}, size={list(size)}): the number of sizes provided ({len(size)}) must "
+        raise RuntimeError(f"expand(torch.FloatTensor{{{list(x.shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) must "
                            f"be greater or equal to the number of dimensions in the tensor ({len(x.shape)})")
     shape, strides = [], []
     for i, n in enumerate(size):
         n = n if isinstance(n, int) else n.__index__()
         if i < base:
             if n < 0:
-                raise RuntimeError(f"expand({_kind(x)}{list(x.shape)}, size={list(size)}): The expanded size of the tensor ({n}) "
-                                   f"isn't allowed in a leading, non-existing dimension {i}")
+                raise RuntimeError(f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}")
             shape.append(n)
             strides.append(0)
             continue
@@ -280,10 +288,6 @@ def expand(x, size, implicit=False):
             raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton "
                                f"dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(x.shape)}")
     return x.at(tuple(shape), tuple(strides), x.offset)
-
-
-def _kind(x) -> str:
-    return "torch.FloatTensor"
 
 
 @composite(at=("Tensor",))
@@ -308,8 +312,21 @@ def broadcast_tensors(*tensors):
 
 def broadcast_shapes(*shapes):
     """The shape to which `shapes` broadcast."""
-    out = L.broadcast(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes]) if shapes else ()
+    out: list[int] = []
+    for k, s in enumerate(shapes):
+        s = (s,) if isinstance(s, int) else tuple(s)
+        out = [1] * (len(s) - len(out)) + out
+        for i in range(-1, -len(s) - 1, -1):
+            if s[i] < 0:
+                raise RuntimeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
+            if s[i] != 1 and out[i] not in (1, s[i]):
+                raise RuntimeError(f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching argument at index "
+                                   f"{k} had {s}; but expected shape should be broadcastable to {out}")
+            out[i] = s[i] if out[i] == 1 else out[i]
     return L.Size(out)
+
+
+FUNCTIONS = {"broadcast_shapes": broadcast_shapes}
 
 
 @composite(at=("Tensor",), packs="size")
@@ -443,7 +460,7 @@ def as_strided(x, size, stride, storage_offset=None):
     "The storage seen with any sizes, strides and offset (in elements)."
     offset = x.offset if storage_offset is None else storage_offset
     if len(size) != len(stride):
-        raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} sizes, {len(stride)} strides")
+        raise RuntimeError("mismatch in length of strides and shape")
     if any(s < 0 for s in stride):
         raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
     if offset < 0:
@@ -537,7 +554,7 @@ def view_as_complex(x):
     "A real tensor with a last dimension of size 2 as a complex one, sharing memory."
     if x.dtype.name not in ("float32", "float64"):
         raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar "
-                           f"type: {x.dtype.name.capitalize()}")
+                           f"type: {TITLES[x.dtype.name]}")
     return _retyped(complex_pairs, x, x.dtype.to_complex())
 
 
@@ -585,6 +602,8 @@ def rebase(x, base, node) -> None:
     """`x`, a view of `base`, was written to, and `node` made its new value: continue both tapes from there."""
     from ..dispatch import Node
     made = Node(_rebase, (edge(base), node), None, (), (), {"where": (base.layout, x.layout)})
+    if not base.requires_grad:
+        awaken(base)
     base._node, base.requires_grad = made, True
     base._rebased += 1
     rederive(x)

@@ -14,19 +14,20 @@ from .clamp import at_least, at_most, between
 class _Fill:
     """The tape entry of fill_: the old value's gradient ends."""
 
-    name, node_name = "fill_", "FillBackward0"
+    def __init__(self, name: str, node_name: str):
+        self.name, self.node_name = name, node_name
 
     def backward(self, node, grads):
         return [None, grads[0].sum() if node.edges[1] is not None else None]
 
 
-_fill = _Fill()
+_fill, _zero = _Fill("fill_", "FillBackward0"), _Fill("zero_", "ZeroBackward0")
 
 
-def fill_(self, value):
+def fill_(self, value, entry=_fill):
     """Set every element to `value`."""
     from ..autograd.modes import state
-    check_inplace(self, "fill_")
+    check_tape(self)
     source = value if isinstance(value, Tensor) else None
     if source is not None and source.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {source.ndim} dimensions.")
@@ -50,14 +51,14 @@ def fill_(self, value):
                           self.storage.device))
     node = None
     if state.grad and (self.requires_grad or (source is not None and source.requires_grad)):
-        node = Node(_fill, (edge(self), edge(source) if source is not None else None), None, (), (), {})
+        node = Node(entry, (edge(self), edge(source) if source is not None else None), None, (), (), {})
     written(self, node)
     return self
 
 
 def zero_(self):
     """Set every element to 0."""
-    return fill_(self, 0)
+    return fill_(self, 0, _zero)
 
 
 def fill_diagonal_(self, fill_value, wrap=False):
