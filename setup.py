@@ -2,5 +2,6 @@
 from setuptools import find_packages, setup
 
 PARTS = {"numtorch": "numtorch", "numtorch.kernels": "kernels"}
-setup(package_dir=PARTS,
-      packages=[f"{name}.{sub}" if sub else name for name, folder in PARTS.items() for sub in ("", *find_packages(folder))])
+packages = [f"{name}.{sub}" if sub else name
+            for name, folder in PARTS.items() for sub in ("", *find_packages(folder))]
+setup(package_dir=PARTS, packages=packages)

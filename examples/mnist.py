@@ -74,7 +74,7 @@ def load(source):
         for attempt in (lambda: None, lambda: fetch(root)):
             try:
                 attempt()
-                return "MNIST", *mnist(root), 5
+                return "MNIST", *mnist(root), 3
             except RuntimeError as error:
                 reason = error
         if source == "mnist":

@@ -22,6 +22,8 @@ RANK = {"bool": 0, "uint8": 1, "int8": 1, "int16": 2, "int32": 3, "int64": 4, "f
         "complex64": 7, "complex128": 8}
 MEMORY = {"bfloat16": ("uint16", "float32", "bf16_load", "bf16_store"),
           "float16": ("uint16", "float32", "f16_load", "f16_store")}
+PARTS = {"complex64": "float32", "complex128": "float64"}
+BITS = {"bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint32": 32, "uint64": 64}
 ROUND = ("floor", "ceil", "trunc")
 INTRINSICS = {"bits", "from_bits", "to_int", "to_float", "fma", "rint"}
 # What cmath lacks. expm1 = (exp x cos y - 1) + i exp x sin y loses digits near 0 as cos y - 1 does.
@@ -123,7 +125,39 @@ class Block:
         dtype = a.dtype
         if op == "/" and RANK[dtype or "float64"] < RANK["float32"]:
             a, b, dtype = self.cast(a, "float64"), self.cast(b, "float64"), "float64"
+        if dtype in PARTS and op == "/":
+            return self.quotient(a, b)
+        if op in ("<<", ">>") and not (b.op == "const" and 0 <= b.value < BITS.get(dtype or "int64", 64)):
+            return self.shift(op, a, b)
         return self.make(op, dtype, (a, b))
+
+    def quotient(self, a: Expr, b: Expr) -> Expr:
+        """a / b of complex numbers by Smith's rule (divide by the larger part first); a / 0 is a's parts over +0. Written
+        out because Numba's own division raises where b is 0, and kernels must not."""
+        part = PARTS[b.dtype or "complex128"]
+        (x, y), (c, d) = [[self.make(k, part, (z,)) for k in ("real", "imag")] for z in (a, b)]
+        size = lambda v: self.make("abs", part, (v,))
+        c_first = self.compare(">=", size(c), size(d))
+        p, q = self.select(c_first, c, d), self.select(c_first, d, c)
+        u, v = self.select(c_first, x, y), self.select(c_first, y, x)
+        ratio = self.binary("/", q, p)
+        scale = self.binary("/", self.const(1.0), self.binary("+", p, self.binary("*", q, ratio)))
+        w = self.binary("-", v, self.binary("*", u, ratio))
+        real = self.binary("*", self.binary("+", u, self.binary("*", v, ratio)), scale)
+        imag = self.binary("*", self.select(c_first, w, self.make("neg", part, (w,))), scale)
+        zero = self.compare("==", p, self.const(0.0))
+        return self.make("complex", a.dtype, (self.select(zero, self.binary("/", x, size(p)), real),
+                                              self.select(zero, self.binary("/", y, size(p)), imag)))
+
+    def shift(self, op: str, a: Expr, b: Expr) -> Expr:
+        """a << b, a >> b where b may be negative or no less than the width: then 0 and the sign, as in PyTorch (the
+        machine's shift takes b modulo the width)."""
+        dtype = a.dtype or "int64"
+        n = BITS[dtype]
+        far = self.binary("|", self.compare("<", b, self.const(0)), self.compare(">=", b, self.const(n)))
+        last = self.cast(self.const(n if dtype.startswith("u") and n < 64 else n - 1), dtype)
+        out = self.make(op, dtype, (a, self.select(far, last, b)))
+        return self.select(far, self.cast(self.const(0), dtype), out) if op == "<<" else out
 
     def power(self, a: Expr, b: Expr) -> Expr:
         if b.op == "const" and isinstance(b.value, int) and 1 <= b.value <= 4 and a.dtype is not None:
@@ -135,7 +169,25 @@ class Block:
                 out = self.make("*", a.dtype, (out, a))
             return out
         a, b = self.unify(a, b)
-        return self.math("pow", (a, b)) if a.dtype in ("float32", "float64") else self.make("**", a.dtype, (a, b))
+        if a.dtype in ("float32", "float64"):
+            return self.math("pow", (a, b))
+        dtype, zero = a.dtype, self.const(0)
+        if dtype in PARTS:  # 0 to a complex power: 0 right of the imaginary axis, else not a number
+            out = self.make("**", dtype, (a, b))
+            right = self.compare(">", self.make("real", PARTS[dtype], (b,)), self.const(0.0))
+            edge = self.make("complex", dtype, (self.select(right, self.const(0.0, PARTS[dtype]), self.const(math.inf, PARTS[dtype])),
+                                                self.select(right, self.const(0.0, PARTS[dtype]), self.const(math.nan, PARTS[dtype]))))
+            special = self.binary("&", self.compare("==", a, zero), self.compare("!=", b, zero))
+            return self.select(special, edge, out)
+        if dtype is None or dtype.startswith("u") or dtype == "bool" or b.op == "const":
+            return self.make("**", dtype, (a, b))
+        # a negative power of an integer is 0, of 1 and -1 itself or its square
+        below = self.compare("<", b, zero)
+        out = self.make("**", dtype, (a, self.select(below, zero, b)))
+        odd = self.compare("!=", self.binary("&", b, self.const(1)), zero)
+        unit = self.compare("==", self.binary("*", a, a), self.const(1))
+        inverse = self.select(unit, self.select(odd, a, self.const(1)), zero)
+        return self.select(below, inverse, out)
 
     def compare(self, op: str, a: Expr, b: Expr) -> Expr:
         a, b = self.unify(a, b)
@@ -291,9 +343,9 @@ class _Eval:
             return b.make("neg" if isinstance(e.op, ast.USub) else "~", x.dtype, (x,))
         if isinstance(e, ast.Compare):
             parts, left = [], self.value(e.left)
-            for op, right in zip(e.ops, e.comparators):
+            for relation, right in zip(e.ops, e.comparators):
                 r = self.value(right)
-                parts.append(b.compare(COMPARE[type(op)], left, r))
+                parts.append(b.compare(COMPARE[type(relation)], left, r))
                 left = r
             return functools.reduce(lambda p, q: b.make("&", "bool", (p, q)), parts)
         if isinstance(e, ast.BoolOp):
@@ -449,8 +501,10 @@ class Printer:
             return f"(not {a[0]})" if dtype == "bool" else f"(~{a[0]})"
         if op == "abs":
             return f"abs({_bare(a[0])})"
-        if op == "real":
-            return f"{a[0]}.real"
+        if op in ("real", "imag"):
+            return f"{a[0]}.{op}"
+        if op == "complex":
+            return f"{dtype}(complex({_bare(a[0])}, {_bare(a[1])}))"
         if op == "conj":
             return f"{a[0]}.conjugate()"
         if op == "math.fmod" and self.block.target == "cpu":

@@ -197,19 +197,21 @@ _intrinsic_table: dict[str, Any] = {}
 
 
 # ------------------------------------------------------------------------------------------------ content hash
-def _describe(fn: Callable, seen: set) -> list:
+def _describe(fn: Callable, seen: dict) -> list:
     """What a function computes, without file names or line numbers: code, constants, and what its globals mean."""
     code = fn.__code__
     out: list = [code.co_name, code.co_code.hex(), code.co_varnames, _constants(code)]
-    for name in code.co_names:
+    for name in dict.fromkeys(_all_names(code)):
         if name in fn.__globals__:
             v = fn.__globals__[name]
             if isinstance(v, Device):
-                if v not in seen:
-                    seen.add(v)
+                if v in seen:
+                    out.append((name, "device", seen[v]))
+                else:
+                    seen[v] = len(seen)
                     out.append((name, _describe(v.fn, seen)))
             elif isinstance(v, Intrinsic):
-                out.append((name, "intrinsic"))
+                out.append((name, "intrinsic", v.__name__))
             elif isinstance(v, types.ModuleType | type):
                 out.append((name, v.__name__))
             else:
@@ -220,26 +222,38 @@ def _describe(fn: Callable, seen: set) -> list:
 
 
 def _constants(code) -> list:
-    return [_constants(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return [_form(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
 
 
 _host: tuple | None = None
 
 
 def host() -> tuple:
-    """CPU name, feature string and library versions: what compiled code depends on besides its text."""
+    """CPU name, feature string, library versions and this module's own part: what compiled code depends on besides its
+    text."""
     global _host
     if _host is None:
         import llvmlite
         import llvmlite.binding as ll
         _host = (ll.get_host_cpu_name(), ll.get_host_cpu_features().flatten(), llvmlite.__version__, _numba_version(),
-                 sys.version_info[:2], FAST_MATH, "entry 2", object.__basicsize__)
+                 sys.version_info[:2], _build(), object.__basicsize__)
     return _host
 
 
+def _form(code) -> list:
+    """The bytecode, names and constants of a code object and of those within it."""
+    return [code.co_code.hex(), code.co_names, *[_form(c) if isinstance(c, types.CodeType) else repr(c)
+                                                 for c in code.co_consts]]
+
+
+def _build() -> str:
+    """A hash of what this module itself puts into a kernel: intrinsics, compiler flags, entry points."""
+    made = [_form(f.__code__) for f in (_numba_intrinsics, _bind, _numba_type, llvm_ir, _object_code, _entry)]
+    return hashlib.sha256(repr((made, _HEAD, FAST_MATH)).encode()).hexdigest()[:12]
+
+
 def _numba_version() -> str:
-    if "numba" in sys.modules:
-        return sys.modules["numba"].__version__
+    """A name for the installed numba, the same whether it is imported yet or not."""
     import importlib.util
     spec = importlib.util.find_spec("numba")
     if spec is None or spec.origin is None:
@@ -256,7 +270,7 @@ def _numba_version() -> str:
 
 def content_hash(fn: Callable, signature: tuple[str, ...]) -> str:
     """The name of a kernel's compiled form: a hash of all that it depends on."""
-    return hashlib.sha256(repr((_describe(fn, set()), signature, host())).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((_describe(fn, {}), signature, host())).encode()).hexdigest()[:32]
 
 
 # ------------------------------------------------------------------------------------------------ disk cache
@@ -349,7 +363,7 @@ class _Engine:
         self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
         self.jit.finalize_object()
         where = self.jit.get_function_address(name + "_bind")
-        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(where)(id(np.ndarray), id(TypeError))
+        ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(where)(id(np.ndarray), id(TypeError), id(KernelError))
         return self._callable(name + "_call"), self._callable(name + "_free")
 
     def _callable(self, name: str) -> Callable:
@@ -387,12 +401,15 @@ declare void @PyEval_RestoreThread(ptr)
 @_Py_NoneStruct = external global i8
 @KEY_ndarray = private global ptr null
 @KEY_error = private global ptr null
+@KEY_failure = private global ptr null
 @KEY_count = private constant [27 x i8] c"kernel takes %zd arguments\\00"
 @KEY_kind = private constant [39 x i8] c"kernel argument %zd must be an ndarray\\00"
+@KEY_stop = private constant [47 x i8] c"a kernel stopped before its end with status %d\\00"
 
-define void @KEY_bind(ptr %ndarray, ptr %error) {
+define void @KEY_bind(ptr %ndarray, ptr %error, ptr %failure) {
   store ptr %ndarray, ptr @KEY_ndarray
   store ptr %error, ptr @KEY_error
+  store ptr %failure, ptr @KEY_failure
   ret void
 }
 """
@@ -437,6 +454,11 @@ def _entry(key: str, native: str, signature: tuple[str, ...]) -> str:
         body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
         if free:
             body.append("  call void @PyEval_RestoreThread(ptr %state)")
+        # Numba's statuses: 0 a value, -2 None; any other is an exception, and the results are not all written.
+        body += ["  %value = icmp eq i32 %status, 0", "  %none = icmp eq i32 %status, -2", "  %whole = or i1 %value, %none",
+                 "  br i1 %whole, label %done, label %stopped", "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
+                 f"  %e2 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te2, ptr @{key}_stop, i32 %status)",
+                 "  ret ptr null", "done:"]
         if sys.version_info < (3, 12):  # None is immortal from 3.12 on
             body += ["  %rc = load i64, ptr @_Py_NoneStruct", "  %rc1 = add i64 %rc, 1",
                      "  store i64 %rc1, ptr @_Py_NoneStruct"]
@@ -495,7 +517,7 @@ def llvm_ir(fn: Callable, signature: tuple[str, ...]) -> tuple[str, str]:
     from numba.core import compiler
     from numba.core.cpu import FastMathOptions
     from numba.core.registry import cpu_target
-    flags = compiler.Flags()
+    flags: Any = compiler.Flags()
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.release_gil = flags.nrt = False
     flags.error_model = "numpy"
@@ -538,12 +560,15 @@ class KernelError(RuntimeError):
 def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
     """Compile the kernel `fn` for argument types such as ("int64", "int64", "*float32", "*float32", "int64")."""
     if DISABLED:
-        run = plain(fn)
+        run = _retyped(plain(fn), signature)
         return Native(fn, signature, run, run)
     with _lock:
         if CHECKED:
             return _checked(fn, signature)
         key = "k" + content_hash(fn, signature)
+        known = _loaded.get(key)
+        if known is not None:
+            return known
         blob = cache.read(key)
         if blob is None:
             import time
@@ -559,7 +584,21 @@ def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
                       f"{(time.perf_counter() - start) * 1e3:.0f} ms", file=sys.stderr)
         if blob[:1] == b"n":
             import numba  # noqa: F401  (it registers the runtime symbols the object refers to)
-        return Native(fn, signature, *engine().load(blob[1:], key))
+        native = _loaded[key] = Native(fn, signature, *engine().load(blob[1:], key))
+        return native
+
+
+_loaded: dict[str, Native] = {}  # by content: a symbol may stand in the engine once
+
+
+def _retyped(run: Callable, signature: tuple[str, ...]) -> Callable:
+    """`run` on arrays seen as the element types of the signature, as pointers would be: a storage may have been made
+    with another type (x.view(torch.int32))."""
+    types_ = [np.dtype(c[1:]) if c[0] == "*" else None for c in signature]
+
+    def retyped(*args):
+        return run(*[a if t is None or a.dtype == t else a.view(t) for a, t in zip(args, types_)])
+    return retyped
 
 
 class _PlainMath:
@@ -617,8 +656,7 @@ def _checked(fn: Callable, signature: tuple[str, ...]) -> Native:
     f = numba.njit(types_, boundscheck=True, nogil=True, error_model="numpy",
                    fastmath=set(FAST_MATH))(_bind(fn, {}))
 
-    def run(*args):
-        f(*[a.view(np.uint8) if isinstance(a, np.ndarray) and a.dtype == np.bool_ else a for a in args])
+    run = _retyped(f, signature)
     return Native(fn, signature, run, run)
 
 
@@ -722,8 +760,17 @@ class Pool:
 
 
 pool = Pool()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    pool.reset()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.reset)
+    # A fork waits for a compilation that another thread is in, so that the child never inherits one half done.
+    os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_after_fork)
 
 
 def parallel(native: Native, n: int, cost: float, args: tuple) -> None:

@@ -241,27 +241,30 @@ def _bessel_scaled(x, order):
 
 
 @device
-def i0(x):
+def bessel_i0(x):
     """I_0(x), the modified Bessel function of order 0; inf from |x| = 713.99."""
     return _bessel(abs(x), 0) if x == x else x
 
 
 @device
-def i0e(x):
+def bessel_i0e(x):
     """e**-|x| I_0(x)."""
     return _bessel_scaled(abs(x), 0) if x == x else x
 
 
 @device
-def i1(x):
+def bessel_i1(x):
     """I_1(x), the modified Bessel function of order 1; +-inf from |x| = 713.99."""
     return math.copysign(_bessel(abs(x), 1), x) if x == x else x
 
 
 @device
-def i1e(x):
+def bessel_i1e(x):
     """e**-|x| I_1(x)."""
     return math.copysign(_bessel_scaled(abs(x), 1), x) if x == x else x
+
+
+MOST = 9.2e18  # degrees beyond int64 count as negative
 
 
 @device
@@ -270,7 +273,7 @@ def chebyshev(x, n, a, b):
 
     a = 1, b = 0 gives T, a = 2 and b = 0, -1, 1 give U, V, W. Trigonometric form of T inside (-1, 1) for n >
     6."""
-    if not n > -1.0:
+    if not (n > -1.0 and n < MOST):
         return 0.0
     if x != x:
         return x
@@ -293,7 +296,7 @@ def chebyshev(x, n, a, b):
 @device
 def hermite(x, n, a):
     """p0 = 1, p1 = a x, p(k+1) = a (x p(k) - k p(k-1)): H for a = 2, He for a = 1; 0 for n < 0."""
-    if not n > -1.0:
+    if not (n > -1.0 and n < MOST):
         return 0.0
     n = math.floor(abs(n))
     before = 1.0
@@ -312,7 +315,7 @@ def hermite(x, n, a):
 @device
 def laguerre(x, n):
     """p0 = 1, p1 = 1 - x, (k + 1) p(k+1) = (2k + 1 - x) p(k) - k p(k-1); 0 for n < 0."""
-    if not n > -1.0:
+    if not (n > -1.0 and n < MOST):
         return 0.0
     n = math.floor(abs(n))
     before = 1.0
@@ -331,7 +334,7 @@ def laguerre(x, n):
 @device
 def legendre(x, n):
     """p0 = 1, p1 = x, (k + 1) p(k+1) = (2k + 1) x p(k) - k p(k-1); 0 for n < 0."""
-    if not n > -1.0:
+    if not (n > -1.0 and n < MOST):
         return 0.0
     n = math.floor(abs(n))
     before = 1.0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math as _math
+from typing import TYPE_CHECKING, Any
 
 from . import autograd, devices, dtypes, layouts, ops, types
 from .autograd.modes import (
@@ -31,6 +32,9 @@ from .memory_format import (
     strided,
 )
 from .tensor import Tensor
+
+if TYPE_CHECKING:  # the function that has a module's name; __getattr__ stands for all others
+    tensor: Any
 
 ops.install()
 globals().update(ops.names["torch"])

@@ -3,11 +3,18 @@ from __future__ import annotations
 
 import sys
 import traceback
+from types import FrameType
 
 USAGE = """usage: python -m numtorch [-m] SCRIPT [ARG ...]
 
 Runs SCRIPT with `import torch` and `import torchvision` meaning numtorch.
   -m    SCRIPT is a module name, as for python -m"""
+
+
+def _of_runner(frame: FrameType) -> bool:
+    module, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+    return (module.startswith(("numtorch.__main__", "numtorch.runner", "__main__", "runpy"))
+            and path.endswith(("numtorch/__main__.py", "numtorch/runner.py", "runpy.py")))
 
 
 def main() -> int:
@@ -27,9 +34,7 @@ def main() -> int:
     except BaseException as e:
         # Show the user's frames: drop those of this runner above them.
         tb = e.__traceback__
-        while tb is not None and tb.tb_frame.f_globals.get("__name__", "").startswith(("numtorch.__main__", "numtorch.runner",
-                                                                                       "__main__", "runpy")) \
-                and tb.tb_frame.f_code.co_filename.endswith(("numtorch/__main__.py", "numtorch/runner.py", "runpy.py")):
+        while tb is not None and _of_runner(tb.tb_frame):
             tb = tb.tb_next
         traceback.print_exception(type(e), e, tb)
         return 130 if isinstance(e, KeyboardInterrupt) else 1

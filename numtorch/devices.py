@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 _TYPES = ("cpu", "cuda", "meta")
-_KNOWN = ("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
-          "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone")
+_KNOWN = ("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+          "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone")
 
 
 class device:
-    """`device("cuda:0")`, `device("cuda", 0)`, `device(0)`: equal, hashable, usable as a context (default device)."""
+    """`device("cuda:0")`, `device("cuda", 0)`, `device(0)`: equal, hashable; a context sets the default."""
 
     __slots__ = ("type", "index")
     type: str
@@ -17,7 +17,7 @@ class device:
         if isinstance(type, device):
             return type
         if isinstance(type, int):
-            type, index = "cuda", type
+            index, type = type, "cuda"
         if index is not None and not isinstance(index, int):
             raise TypeError(f"device(): argument 'index' (position 2) must be int, not {index.__class__.__name__}")
         if not isinstance(type, str):

@@ -114,6 +114,9 @@ class Op:
 
     kind = "op"
     node_name: str
+    call: Any     # the public function
+    inplace: Any  # of a pointwise op: its in-place form
+    packs: str | None = None  # the parameter that gathers loose integers: f(x, 1, 2) as f(x, (1, 2))
 
     def __init__(self, body: Callable, vjp: dict[str, Callable] | None, at: Sequence[str], name: str | None):
         self.body, self.name, self.at = body, name or body.__name__, tuple(at)
@@ -145,7 +148,9 @@ class Op:
 
     def record(self, args: dict[str, Any], out: Any, x_before: Tensor | None = None) -> Node | None:
         """Put this call on the tape if an input requires grad; mark the results. `args`: every argument by name."""
-        edges, shapes, wanted = [], [], []
+        edges: list = []
+        shapes: list[tuple | None] = []
+        wanted: list[str] = []
         for name in self.inputs:
             v = args[name]
             if isinstance(v, Tensor):
@@ -212,7 +217,7 @@ class Op:
                 else:
                     rule, names = self.rules[name]
                     got = rule(*[known[n] for n in names])
-                    results.append(got[0] if isinstance(got, list | tuple) else got)
+                    results.append(got[0] if type(got) in _SEVERAL else got)
             return results
         # One input is a list of tensors (cat): its edges come first.
         for i, name in enumerate(self.inputs):
@@ -256,6 +261,7 @@ class Op:
         raise NotImplementedError
 
 
+_SEVERAL = (list, tuple)
 PUBLIC = {"x": "input", "y": "other", "c": "condition"}
 PRIVATE = {"input": "x", "self": "x", "other": "y", "condition": "c", "tensor1": "x", "mat1": "x", "mat2": "y",
            "axis": "dim", "keepdims": "keepdim", "end": "y", "exponent": "y", "vec": "y"}
@@ -286,19 +292,18 @@ def number(v):
 
 def public_function(op: Op) -> Callable:
     """The public function of an op whose arguments go straight to `bind`."""
-    packs = getattr(op, "packs", None)
-    if packs is not None:
+    if op.packs is not None:
         def call(input, *args, **kwargs):
             if args and (isinstance(args[0], int) or len(args) > 1 or
                          (not isinstance(args[0], tuple | list | D.dtype) and hasattr(args[0], "__index__"))):
                 args = (tuple(args),)
             return op(input, *args, **kwargs)
     else:
-        def call(*args, **kwargs):
+        def call(*args, **kwargs):  # type: ignore[misc]
             return op(*args, **kwargs)
     call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
     call.__qualname__, call.__module__ = op.name, op.body.__module__
-    op.call = call  # type: ignore[attr-defined]
+    op.call = call
     return call
 
 

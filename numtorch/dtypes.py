@@ -1,6 +1,8 @@
 """Element types: the dtype objects, PyTorch's promotion lattice, finfo and iinfo."""
 from __future__ import annotations
 
+import builtins
+
 import numpy as np
 
 
@@ -9,8 +11,15 @@ class dtype:
 
     __slots__ = ("name", "numpy", "itemsize", "is_floating_point", "is_complex", "is_signed", "category", "code",
                  "kernel", "_others")
+    name: str
+    numpy: np.dtype
+    itemsize: builtins.int
+    category: builtins.int
+    is_floating_point: builtins.bool
+    is_complex: builtins.bool
+    is_signed: builtins.bool
 
-    def __init__(self, name: str, memory: str, category: int, code: str):
+    def __init__(self, name: str, memory: str, category: builtins.int, code: str):
         self.name, self.numpy, self.category, self.code = name, np.dtype(memory), category, code
         self.itemsize = self.numpy.itemsize
         self.kernel = np.dtype("u2") if name == "float16" else self.numpy  # what kernels are given
@@ -30,6 +39,8 @@ class dtype:
 
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
+        if self.category < FLOAT:
+            raise RuntimeError(f"Unknown Complex ScalarType for {self.name.capitalize()}")
         return {float64: complex128, complex128: complex128}.get(self, complex64)
 
 
@@ -66,7 +77,7 @@ def get_default_dtype() -> dtype:
 
 
 def set_default_dtype(d: dtype) -> None:
-    """Make `d` the floating type of Python floats that become tensors. TypeError unless it is a floating type."""
+    """Make `d` the floating type of Python floats that become tensors. TypeError for other types."""
     global _default
     if not isinstance(d, dtype):
         raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
@@ -81,18 +92,16 @@ def default_complex() -> dtype:
 
 def of_scalar(value) -> dtype:
     """The dtype of a Python number in a tensor of its own: bool, int64, the default float or complex type."""
-    if isinstance(value, (_bool, np.bool_)):
+    if isinstance(value, (builtins.bool, np.bool_)):
         return bool
-    if isinstance(value, (_int, np.integer)):
+    if isinstance(value, (builtins.int, np.integer)):
         return int64
-    if isinstance(value, (_float, np.floating)):
+    if isinstance(value, (builtins.float, np.floating)):
         return _default
     return default_complex()
 
 
-_bool, _int, _float = (type(True), type(1), type(1.0))
-
-_ORDER = {d: i for i, d in enumerate((bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64))}
+_ORDER = {d: i for i, d in enumerate(d for d in ALL if not d.is_complex)}
 
 
 def _promote(a: dtype, b: dtype) -> dtype:
@@ -119,9 +128,9 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 
 
 def join(dim_tensor: dtype | None, zero_dim: dtype | None, number: dtype | None) -> dtype:
-    """PyTorch's result type of operands in three priorities: tensors with dimensions, 0-d tensors, Python numbers.
+    """PyTorch's result type of operands of three ranks: tensors with dimensions, 0-d tensors, Python numbers.
 
-    A lower priority changes the type only if its category (bool, integer, float, complex) is higher."""
+    A lower rank changes the type only if its category (bool, integer, float, complex) is higher."""
     out = dim_tensor
     for other in (zero_dim, number):
         if other is None:
@@ -143,15 +152,14 @@ def result_type(*operands) -> dtype:
             rank, d = (0 if x.layout.shape else 1), x.dtype
         else:
             rank, d = 2, of_scalar(x)
-        ranks[rank] = d if ranks[rank] is None else promote_types(ranks[rank], d)  # type: ignore[arg-type]
+        before = ranks[rank]
+        ranks[rank] = d if before is None else promote_types(before, d)
     return join(*ranks)
 
 
-def can_cast(from_: dtype, to: dtype) -> _bool:  # type: ignore[valid-type]
-    """Whether in-place results of type `from_` may be written to `to` (its category is not lower)."""
-    if from_.category > to.category:
-        return False
-    return not (from_.category == INT and from_.is_signed and to is uint8 and False)
+def can_cast(from_: dtype, to: dtype) -> builtins.bool:
+    """Whether in-place results of type `from_` may be written to `to`: its category is not lower."""
+    return from_.category <= to.category
 
 
 class finfo:
@@ -167,7 +175,7 @@ class finfo:
             self.eps, self.max, self.tiny, self.resolution = 2.0**-7, 3.3895313892515355e38, 2.0**-126, 0.01
         else:
             f = np.finfo(d.numpy)
-            self.eps, self.max, self.tiny = _float(f.eps), _float(f.max), _float(f.tiny)
+            self.eps, self.max, self.tiny = builtins.float(f.eps), builtins.float(f.max), builtins.float(f.tiny)
             self.resolution = 10.0 ** -f.precision
         self.min, self.smallest_normal = -self.max, self.tiny
 
@@ -183,7 +191,7 @@ class iinfo:
         if type.category != INT:
             raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
         i = np.iinfo(type.numpy)
-        self.dtype, self.bits, self.min, self.max = type.name, i.bits, _int(i.min), _int(i.max)
+        self.dtype, self.bits, self.min, self.max = type.name, i.bits, builtins.int(i.min), builtins.int(i.max)
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

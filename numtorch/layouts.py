@@ -29,11 +29,11 @@ class Size(tuple):
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(str, self))}])"
 
-    def __getitem__(self, key):  # type: ignore[override]
+    def __getitem__(self, key):
         got = tuple.__getitem__(self, key)
         return Size(got) if isinstance(key, slice) else got
 
-    def __add__(self, other):  # type: ignore[override]
+    def __add__(self, other):
         if not isinstance(other, tuple):
             return NotImplemented
         return Size(tuple.__add__(self, other))
@@ -41,10 +41,10 @@ class Size(tuple):
     def __radd__(self, other):
         return Size(tuple.__add__(tuple(other), self))
 
-    def __mul__(self, n):  # type: ignore[override]
+    def __mul__(self, n):
         return Size(tuple.__mul__(self, n))
 
-    __rmul__ = __mul__  # type: ignore[assignment]
+    __rmul__ = __mul__
 
     def __reduce__(self):
         return Size, (tuple(self),)
@@ -60,11 +60,12 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class Layout:
-    """shape, strides and offset, in elements. Immutable; `dense` layouts (row-major, offset 0) are interned by shape."""
+    """shape, strides and offset, in elements. Immutable; `dense` ones (row-major, offset 0) are interned."""
 
     __slots__ = ("shape", "strides", "offset", "numel", "dense", "_contiguous", "_key")
 
-    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, dense: bool = False):
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0,
+                 dense: bool = False):
         self.shape = shape if type(shape) is Size else Size(shape)
         self.strides, self.offset, self.dense = strides, offset, dense
         self.numel = prod(shape)
@@ -83,7 +84,7 @@ class Layout:
 
     @property
     def key(self) -> int:
-        """A number that stands for shape and strides (not the offset): equal numbers, equal shape and strides."""
+        """A number that stands for shape and strides, not the offset: equal where they are equal."""
         k = self._key
         if not k:
             if len(_keys) > 100_000:
@@ -180,7 +181,7 @@ def contiguous(shape: tuple[int, ...]) -> Layout:
 
 
 def like(layout: Layout) -> Layout:
-    """The layout of a fresh result shaped like `layout`: its dimension order kept where it is dense in some order."""
+    """The layout of a fresh result shaped like `layout`, in its order of dimensions where that is dense."""
     if layout.dense or layout.contiguous:
         return contiguous(layout.shape)
     if layout.covers():
@@ -243,7 +244,7 @@ def expanded(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def viewed(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Strides that show `layout` as `shape` without copying, or None where that cannot be (PyTorch's rule)."""
+    """Strides that show `layout` as `shape` without copying, or None where none do (PyTorch's rule)."""
     if layout.numel == 0:
         return layout.strides if tuple(shape) == tuple(layout.shape) else contiguous_strides(shape)
     if layout.contiguous:
@@ -290,8 +291,9 @@ def collapse(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> tuple[l
 
 
 def stride_order(shape, steps) -> list[int]:
-    """Memory order, outermost first: dimensions sorted by the operands' strides, earlier operands first (PyTorch's
-    TensorIterator rule: a dimension moves inward while some operand steps strictly less along it)."""
+    """Memory order, outermost first: dimensions sorted by the operands' strides, earlier operands first.
+
+    PyTorch's TensorIterator rule: a dimension moves inward while some operand steps strictly less along it."""
     order = list(range(len(shape)))[::-1]  # innermost first
 
     def compare(a: int, b: int) -> int:

@@ -7,11 +7,11 @@ from . import devices
 from . import dtypes as D
 from . import layouts as L
 from .storage import Storage
-from .tensor import Tensor, _TensorType, tensor_from
+from .tensor import Tensor, _TensorType
 
-_NAMES = {"Float": D.float32, "Double": D.float64, "Half": D.float16, "BFloat16": D.bfloat16, "Long": D.int64, "Int": D.int32,
-          "Short": D.int16, "Char": D.int8, "Byte": D.uint8, "Bool": D.bool, "ComplexFloat": D.complex64,
-          "ComplexDouble": D.complex128}
+_NAMES = {"Float": D.float32, "Double": D.float64, "Half": D.float16, "BFloat16": D.bfloat16,
+          "Long": D.int64, "Int": D.int32, "Short": D.int16, "Char": D.int8, "Byte": D.uint8, "Bool": D.bool,
+          "ComplexFloat": D.complex64, "ComplexDouble": D.complex128}
 _TITLES = {d: n for n, d in _NAMES.items()}
 
 
@@ -33,9 +33,11 @@ def construct(args: tuple, dtype=None, device=None) -> Tensor:
             return tensor(first, dtype=d, device=device)
         if isinstance(first, UntypedStorage | TypedStorage):
             t = empty((0,), dtype=d)
-            return t.set_(first._storage)  # type: ignore[attr-defined]
+            return t.set_(first._storage)
     if all(isinstance(a, int) or hasattr(a, "__index__") for a in args):
         return empty(tuple(int(a) for a in args), dtype=d, device=device)
+    if isinstance(first, str):
+        raise TypeError("new(): invalid data type 'str'")
     raise TypeError("new(): data must be a sequence (got " + type(first).__name__ + ")")
 
 
@@ -61,7 +63,8 @@ class _LegacyType(_TensorType):
 
 def tensor_types(device: str) -> dict[str, type]:
     """FloatTensor, LongTensor, … of a device."""
-    return {n + "Tensor": _LegacyType(n + "Tensor", (), {"_dtype": d, "_device": device}) for n, d in _NAMES.items()}
+    return {n + "Tensor": _LegacyType(n + "Tensor", (), {"_dtype": d, "_device": device})
+            for n, d in _NAMES.items()}
 
 
 TYPES = tensor_types("cpu")
@@ -223,6 +226,3 @@ class TypedStorage:
 def storage_of(t: Tensor) -> TypedStorage:
     """t.storage(): the memory as elements."""
     return TypedStorage(t.storage, t.dtype)
-
-
-assert tensor_from

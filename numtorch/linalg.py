@@ -3,4 +3,9 @@ from __future__ import annotations
 
 from . import ops as _ops
 
+
+def __getattr__(name: str):
+    raise AttributeError(f"module 'torch.linalg' has no attribute '{name}'")
+
+
 globals().update(_ops.names["linalg"])

@@ -26,7 +26,8 @@ def target(name: str) -> str | None:
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Serves `torch…` and `torchvision…` from numtorch, also where the real ones are installed."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target_: types.ModuleType | None = None):
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target_: types.ModuleType | None = None):
         where = target(fullname)
         if where is None:
             return None
@@ -36,22 +37,23 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         where = target(spec.name)
         assert where is not None
         try:
-            return importlib.import_module(where)
+            module = importlib.import_module(where)
+            spec.loader_state = module.__spec__
+            return module
         except ModuleNotFoundError as e:
             if e.name is not None and where.startswith(e.name):
                 parent, _, last = where.rpartition(".")
-                found = getattr(importlib.import_module(parent), last, None) if parent.startswith("numtorch") else None
-                if isinstance(found, types.ModuleType):
-                    return found
-                raise ModuleNotFoundError(f"No module named '{spec.name}' in numtorch", name=spec.name) from None
+                if parent.startswith("numtorch"):
+                    found = getattr(importlib.import_module(parent), last, None)
+                    if isinstance(found, types.ModuleType):
+                        spec.loader_state = found.__spec__
+                        return found
+                raise ModuleNotFoundError(f"No module named '{spec.name}' in numtorch",
+                                          name=spec.name) from None
             raise
 
     def exec_module(self, module) -> None:
-        # The import system has put its spec on the module: give it back its own.
-        own = sys.modules.get(module.__name__)
-        spec = getattr(module, "__numtorch_spec__", None)
-        if own is module and spec is not None:
-            module.__spec__ = spec
+        module.__spec__ = module.__spec__.loader_state  # its own; the import system has put the hook's there
 
 
 def install_as_torch() -> None:

@@ -96,7 +96,7 @@ def numel(input: Tensor) -> int:
 def typename(obj) -> str:
     """The name of obj's type, 'torch.FloatTensor' for tensors."""
     if isinstance(obj, Tensor):
-        return obj.type()  # type: ignore[attr-defined]
+        return obj.type()
     module = getattr(obj, "__module__", "") or ""
     name = getattr(obj, "__qualname__", None)
     if name is None:

@@ -1,8 +1,8 @@
-"""Tensor: Storage + Layout + dtype + autograd slots. Its methods are installed from the op entries (ops/__init__.py)."""
+"""Tensor: Storage + Layout + dtype + autograd slots. ops/__init__.py installs its methods from the op entries."""
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .autograd.modes import state
 from .layouts import Layout, Size, contiguous
 from .storage import Storage
 
-new = object.__new__
+new: Any = object.__new__
 
 
 class _TensorType(type):
@@ -24,21 +24,47 @@ class Tensor(metaclass=_TensorType):
     """A multi-dimensional array of one dtype on one device, with PyTorch's methods."""
 
     # _grad, _hooks … are unset until used; __getattr__ gives their defaults.
-    __slots__ = ("storage", "layout", "dtype", "requires_grad", "_node", "_base", "_stamp", "_rebased_", "_views", "_grad",
-                 "_hooks", "_after", "__dict__", "__weakref__")
+    __slots__ = ("storage", "layout", "dtype", "requires_grad", "_node", "_base", "_stamp", "_rebased_",
+                 "_views", "_grad", "_hooks", "_after", "__dict__", "__weakref__")
     __array_priority__ = 1000
     storage: Any
     layout: Layout
     dtype: D.dtype
     requires_grad: bool
     _grad: Tensor | None
+    _node: Any
+    _base: Any
+    _stamp: int
+    _rebased_: int
+    _views: list | None
+    _hooks: dict | None
+    _after: dict | None
+
+    if TYPE_CHECKING:  # operators come from the op entries, like every method (ops/__init__.py)
+        def _unary(self) -> Tensor: ...
+        def _binary(self, other: Any) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        __neg__ = __pos__ = __abs__ = __invert__ = _unary
+        __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = _binary
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = _binary
+        __and__ = __or__ = __xor__ = __rand__ = __ror__ = __rxor__ = _binary
+        __lshift__ = __rshift__ = __rlshift__ = __rrshift__ = _binary
+        __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __eq__ = __ne__ = _binary  # type: ignore[assignment]
+        T: Tensor
+        mT: Tensor
+        H: Tensor
+        mH: Tensor
+        real: Tensor
+        imag: Tensor
 
     def __new__(cls, *args, dtype=None, device=None, requires_grad=False):
         from .legacy import construct
         t = construct(args, dtype, device)
         return t if cls is Tensor else t.as_subclass(cls)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name in _DEFAULTS:
             return _DEFAULTS[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
@@ -54,18 +80,18 @@ class Tensor(metaclass=_TensorType):
     def as_subclass(self, cls: type) -> Any:
         """This tensor as an instance of the Tensor subclass `cls`, sharing memory and history."""
         t = new(cls)
-        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype  # type: ignore[attr-defined]
-        t.requires_grad, t._node, t._base = self.requires_grad, self._node, self._base  # type: ignore[attr-defined]
+        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
+        t.requires_grad, t._node, t._base = self.requires_grad, self._node, self._base
         if self._base is not None:
-            t._stamp = self._stamp  # type: ignore[attr-defined]
+            t._stamp = self._stamp
         return t
 
     @staticmethod
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
         """`data`'s memory as a leaf of the subclass `cls`."""
         t = new(cls)
-        t.storage, t.layout, t.dtype = data.storage, data.layout, data.dtype  # type: ignore[attr-defined]
-        t.requires_grad, t._node, t._base = require_grad, None, None  # type: ignore[attr-defined]
+        t.storage, t.layout, t.dtype = data.storage, data.layout, data.dtype
+        t.requires_grad, t._node, t._base = require_grad, None, None
         return t
 
     def detach(self) -> Tensor:
@@ -104,7 +130,7 @@ class Tensor(metaclass=_TensorType):
     # ------------------------------------------------------------------------------------------ what it is
     @property
     def shape(self) -> Size:
-        return self.layout.shape  # type: ignore[return-value]
+        return self.layout.shape
 
     def size(self, dim: int | None = None):
         """The shape, or one of its sizes."""
@@ -164,7 +190,8 @@ class Tensor(metaclass=_TensorType):
     is_cuda = property(lambda self: self.storage.device.type == "cuda")
     is_cpu = property(lambda self: self.storage.device.type == "cpu")
     is_meta = property(lambda self: self.storage.device.type == "meta")
-    is_sparse = is_quantized = is_mkldnn = is_nested = is_mps = is_xpu = is_sparse_csr = is_vulkan = is_ipu = False
+    is_sparse = is_sparse_csr = is_quantized = is_nested = False
+    is_mkldnn = is_mps = is_xpu = is_vulkan = is_ipu = False
     is_leaf = property(lambda self: not self.requires_grad or edge(self) is self)
 
     def is_floating_point(self) -> bool:
@@ -241,14 +268,14 @@ class Tensor(metaclass=_TensorType):
     def __iter__(self):
         if not self.layout.shape:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))  # type: ignore[attr-defined]
+        return iter(self.unbind(0))
 
     def __delitem__(self, key) -> None:
         raise TypeError("Tensor does not support deleting items")
 
     def __contains__(self, x) -> bool:
         if isinstance(x, Tensor | int | float | bool | complex):
-            return bool((self == x).any().item())  # type: ignore[attr-defined]
+            return bool((self == x).any().item())
         raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(x)}.")
 
     def __repr__(self, *, tensor_contents=None) -> str:
@@ -268,23 +295,24 @@ class Tensor(metaclass=_TensorType):
         if self.storage.device.type == "meta":
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         if self.dtype is D.bfloat16:
-            return float(self.float().item())  # type: ignore[attr-defined]
-        a = self.storage.array if self.storage.device is devices.cpu else ndarray_of(self.cpu())  # type: ignore
-        if a.dtype == self.dtype.numpy and a.ndim == 1:
-            return a[self.layout.offset if self.storage.device is devices.cpu else 0].item()
-        return ndarray_of(self if self.storage.device is devices.cpu else self.cpu()).item()  # type: ignore
+            return float(self.float().item())
+        t = self if self.storage.device is devices.cpu else self.cpu()
+        a = t.storage.array
+        if a.dtype == t.dtype.numpy:
+            return a[t.layout.offset].item()
+        return ndarray_of(t).item()
 
     def tolist(self):
         """Nested lists of Python numbers; a number for a 0-d tensor."""
-        t = self.cpu() if self.storage.device is not devices.cpu else self  # type: ignore[attr-defined]
+        t = self.cpu() if self.storage.device is not devices.cpu else self
         if self.dtype is D.bfloat16:
-            t = t.float()  # type: ignore[attr-defined]
+            t = t.float()
         return ndarray_of(t).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The values as an ndarray that shares memory. `force` copies off the tape and the device first."""
         if force:
-            t = self.detach().cpu()  # type: ignore[attr-defined]
+            t = self.detach().cpu()
             return ndarray_of(t)
         if self.requires_grad and state.grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
@@ -352,8 +380,10 @@ class Tensor(metaclass=_TensorType):
         if g is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if g.dtype is not self.dtype:
-            raise RuntimeError(f"attempting to assign a gradient with dtype '{g.dtype.name}' to a tensor with dtype "
-                               f"'{self.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype")
+            names = {"float32": "float", "float64": "double", "int64": "long int"}
+            raise RuntimeError(f"attempting to assign a gradient with dtype '{names.get(g.dtype.name, g.dtype.name)}' to a tensor "
+                               f"with grad_dtype '{self.type().rpartition('.')[2].removesuffix('Tensor')}'. "  # type: ignore
+                               "The gradient must have the tensor's dtype.")
         if g.storage.device is not self.storage.device:
             raise RuntimeError(f"attempting to assign a gradient with device type '{g.storage.device.type}' to a tensor with "
                                f"device type '{self.storage.device.type}'. Please ensure that the gradient and the tensor are "
@@ -371,6 +401,10 @@ class Tensor(metaclass=_TensorType):
     def output_nr(self) -> int:
         e = edge(self)
         return e.index if isinstance(e, Output) else 0
+
+    def is_set_to(self, tensor: Tensor) -> bool:
+        """Whether both are the same elements of the same memory."""
+        return self.storage is tensor.storage and self.layout == tensor.layout
 
     def _is_view(self) -> bool:
         return self._base is not None
@@ -399,8 +433,8 @@ class Tensor(metaclass=_TensorType):
     def _rebased(self, n: int) -> None:
         self._rebased_ = n
 
-    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False,
-                 inputs=None) -> None:
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None,
+                 create_graph: bool = False, inputs=None) -> None:
         """Accumulate the gradient of this tensor (times `gradient`) into the leaves it depends on."""
         backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
@@ -413,7 +447,7 @@ class Tensor(metaclass=_TensorType):
             raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed "
                                "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if requires_grad and self.dtype.category < D.FLOAT:
-            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self.requires_grad = bool(requires_grad)
         return self
 
@@ -433,7 +467,7 @@ class Tensor(metaclass=_TensorType):
         if node is None:
             return False
         real, i = (node.node, node.index) if isinstance(node, Output) else (node, 0)
-        return bool(real.extra) and i in real.extra.get("retained", {})
+        return real.extra is not None and i in real.extra.get("retained", {})
 
     def register_hook(self, hook) -> Handle:
         """Call `hook(grad)` when this tensor's gradient is ready; what it returns replaces the gradient."""
@@ -475,7 +509,8 @@ class Tensor(metaclass=_TensorType):
         storage = known.get(key)
         if storage is None:
             a = self.storage.array
-            storage = known[key] = Storage(None if a is None else a.copy(), self.storage.device, self.storage.size)
+            storage = Storage(None if a is None else a.copy(), self.storage.device, self.storage.size)
+            known[key] = storage
         t = new(type(self))
         t.storage, t.layout, t.dtype = storage, self.layout, self.dtype
         t.requires_grad, t._node, t._base = self.requires_grad, None, None
@@ -487,8 +522,9 @@ class Tensor(metaclass=_TensorType):
         return t
 
     def __reduce_ex__(self, protocol):
-        host = self.storage.array if self.storage.device is devices.cpu else (
-            None if self.storage.array is None else ndarray_of(self.cpu()).reshape(-1))  # type: ignore[attr-defined]
+        host = self.storage.array
+        if host is not None and self.storage.device is not devices.cpu:
+            host = ndarray_of(self.cpu()).reshape(-1)
         layout = self.layout
         return _rebuild, (type(self), host, tuple(layout.shape), layout.strides, layout.offset, self.dtype,
                           str(self.storage.device), self.requires_grad, self.__dict__ or None)
@@ -506,20 +542,22 @@ def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, at
     return t.to(where) if where not in ("cpu", "meta") else t
 
 
-_DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None, "_rebased_": 0, "_stamp": 0, "name": None,
-                             "_inference": False, "_backward_hooks": None}
+_DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None, "_rebased_": 0,
+                             "_stamp": 0, "name": None, "_inference": False, "_backward_hooks": None}
 
 
 def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
-    """A tensor on the memory of `array`. TypeError for an element type that tensors do not have; ValueError for negative
-    strides."""
+    """A tensor on the memory of `array`.
+
+    TypeError for an element type that tensors do not have; ValueError for negative strides."""
     d = dtype or D.by_numpy.get(array.dtype)
     if d is None:
         swapped = array.dtype.newbyteorder("=")
         if swapped in D.by_numpy and array.dtype.byteorder in "<>":
             raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
                              "byte orders is currently not supported.")
-        raise TypeError(f"can't convert np.ndarray of type {array.dtype.type.__module__}.{array.dtype.type.__name__}. The only "
+        kind = array.dtype.type
+        raise TypeError(f"can't convert np.ndarray of type {kind.__module__}.{kind.__name__}. The only "
                         "supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
                         "uint64, uint32, uint16, uint8, and bool.")
     t = new(Tensor)
@@ -552,7 +590,8 @@ def ndarray_of(t: Tensor) -> np.ndarray:
     if not layout.numel:
         return np.empty(tuple(layout.shape), memory)
     k = memory.itemsize
-    return np.ndarray(tuple(layout.shape), memory, a, layout.offset * k, tuple([s * k for s in layout.strides]))
+    strides = tuple([s * k for s in layout.strides])
+    return np.ndarray(tuple(layout.shape), memory, a, layout.offset * k, strides)
 
 
 __all__ = ["Meta", "Tensor", "FREED", "ndarray_of", "tensor_from"]

@@ -1,4 +1,4 @@
-"""Versions. `__version__` is that of the PyTorch API numtorch follows, so that scripts' version checks pass."""
+"""Versions. `__version__` is that of the PyTorch API numtorch follows, for the version checks of scripts."""
 numtorch = "0.1.0"
 __version__ = "2.13.0"
 cuda = None

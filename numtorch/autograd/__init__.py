@@ -18,6 +18,6 @@ def Variable(data, requires_grad: bool = False, volatile: bool | None = None):
     return t.requires_grad_() if requires_grad else t
 
 
-__all__ = ["AccumulateGrad", "Function", "GradcheckError", "Node", "Variable", "backward", "detect_anomaly", "enable_grad",
-           "function", "functional", "grad", "gradcheck", "gradgradcheck", "graph", "inference_mode", "no_grad",
-           "set_detect_anomaly", "set_grad_enabled"]
+__all__ = ["AccumulateGrad", "Function", "GradcheckError", "Node", "Variable", "backward", "detect_anomaly",
+           "enable_grad", "function", "functional", "grad", "gradcheck", "gradgradcheck", "graph",
+           "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]

@@ -29,7 +29,7 @@ FREED = ("Trying to backward through the graph a second time (or directly access
 
 
 class Meta:
-    """Shape, dtype and device without values: what rules ask of an input (`x_meta`) and what opaque ops say of a result."""
+    """Shape, dtype and device without values: what rules ask of an input (`x_meta`), what opaque ops return."""
 
     __slots__ = ("shape", "dtype", "device", "strides")
 
@@ -99,12 +99,13 @@ class Node:
     __slots__ = ("op", "edges", "shapes", "names", "saved", "versions", "values", "seq", "extra", "outputs",
                  "__weakref__")
 
-    def __init__(self, op, edges: tuple, shapes: tuple | None, names: tuple, saved: tuple, values: dict[str, Any],
-                 outputs: int = 1):
+    def __init__(self, op, edges: tuple, shapes: tuple | None, names: tuple, saved: tuple,
+                 values: dict[str, Any], outputs: int = 1):
         self.op, self.edges, self.shapes, self.names = op, edges, shapes, names
         self.versions = tuple([t.storage.version for t in saved])
         self.saved: tuple | None = saved if not state.packers else packed(saved)
-        self.values, self.outputs, self.extra = values, outputs, None
+        self.values, self.outputs = values, outputs
+        self.extra: dict[str, dict] | None = None
         self.seq = next(clock)
 
     # ---- what users see as grad_fn
@@ -127,7 +128,7 @@ class Node:
     @property
     def next_functions(self) -> tuple:
         """((node, output index), …) that receive this node's gradients; leaves appear as AccumulateGrad."""
-        out = []
+        out: list[tuple[Any, int]] = []
         for e in self.edges:
             if e is None:
                 out.append((None, 0))
@@ -140,13 +141,13 @@ class Node:
         return tuple(out)
 
     def attach(self, kind: str) -> dict:
-        """The hooks of a kind ("hooks", "prehooks") or the tensors that retain their gradient ("retained")."""
+        """The hooks of a kind ("hooks", "prehooks") or the tensors that keep their gradient ("retained")."""
         if self.extra is None:
             self.extra = {}
         return self.extra.setdefault(kind, {})
 
     def register_hook(self, fn: Callable) -> Handle:
-        """Call `fn(grad_inputs, grad_outputs)` after this node's backward; what it returns replaces grad_inputs."""
+        """Call `fn(grad_inputs, grad_outputs)` after this node's backward; its result replaces grad_inputs."""
         return Handle(self.attach("hooks"), fn)
 
     def register_prehook(self, fn: Callable) -> Handle:
@@ -221,7 +222,7 @@ def typed(node: Node) -> Node:
         made = _types.get((plain, name))
         if made is None:
             made = _types[plain, name] = type(name, (plain,), {"__slots__": ()})
-        node.__class__ = made  # type: ignore[assignment]
+        node.__class__ = made
     return node
 
 
@@ -293,7 +294,8 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
     wanted: dict[Any, Any] = {}
     if targets is not None:
         for e in targets:
-            wanted[(e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)] = None
+            place = (e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)
+            wanted[place] = None
         needed = _reaching(roots, wanted)
     else:
         needed = None
@@ -336,7 +338,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
             if (key, -1) in wanted:
                 wanted[(key, -1)] = g
             else:
-                slot = None
+                del slot
                 accumulate_into(t, g, create)
 
     before, outer = state.grad, state.callbacks
@@ -375,7 +377,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                         results = list(got) if isinstance(got, tuple) else [got]
             if not keep:
                 node.release()
-            grads = None
+            del grads
             shapes, results = node.shapes, results[::-1]
             for i, e in enumerate(node.edges):
                 g = results.pop()
@@ -408,7 +410,8 @@ def _as_type(g, dtype):
 def _reaching(roots, wanted) -> set:
     """Nodes from which some wanted edge can be reached."""
     reach: dict[Node, bool] = {}
-    stack: list = [(e.node if type(e) is Output else e, False) for e, _ in roots if isinstance(e, Output | Node)]
+    stack: list = [(e.node if type(e) is Output else e, False)
+                   for e, _ in roots if isinstance(e, Output | Node)]
     while stack:
         node, done = stack.pop()
         if done:
@@ -517,8 +520,8 @@ def awaken(base: Tensor) -> None:
         base._views = None
 
 
-# References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into: the
-# caller's variable, the parameter, and the argument of getrefcount itself (tests/test_autograd.py holds it to that).
+# References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into:
+# the caller's variable, the parameter, and getrefcount's own argument (tests/test_autograd.py checks it).
 _ALONE = 3
 
 
@@ -526,7 +529,7 @@ def backward(tensors, grad_tensors=None, retain_graph: bool | None = None, creat
              inputs=None) -> None:
     """Accumulate d(sum of tensors · grad_tensors)/d(leaf) into the leaves' `.grad`.
 
-    tensors: one or more; a cotangent may be left out only for one-element tensors (RuntimeError otherwise)."""
+    tensors: one or more. RuntimeError where a cotangent is left out for a tensor of several elements."""
     tensors = (tensors,) if hasattr(tensors, "layout") else tuple(tensors)
     grads = _cotangents(tensors, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph
@@ -583,9 +586,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
                          "allow_unused=False.")
     if is_grads_batched:
         from ..ops.join import stack
-        rows = [grad(outputs, inputs, [g[i] for g in ([grad_outputs] if hasattr(grad_outputs, "layout") else grad_outputs)],
-                     True, create_graph, allow_unused=allow_unused, materialize_grads=materialize_grads)
-                for i in range(len(grad_outputs if hasattr(grad_outputs, "layout") else grad_outputs[0]))]
+        batches = [grad_outputs] if hasattr(grad_outputs, "layout") else grad_outputs
+        rows = [grad(outputs, inputs, [g[i] for g in batches], True, create_graph, allow_unused=allow_unused,
+                     materialize_grads=materialize_grads) for i in range(len(batches[0]))]
         return tuple(None if col[0] is None else stack(col) for col in zip(*rows))
     cotangents = _cotangents(outputs, grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph

@@ -13,16 +13,19 @@ from .modes import state
 class Context:
     """What forward leaves for backward: saved tensors, flags, and any attribute."""
 
+    _node: Any  # a weak reference to the recorded node
+
     def __init__(self) -> None:
         self._to_save: tuple = ()
         self._saved: list | None = None
         self._dirty: tuple = ()
         self._fixed: tuple = ()
         self._materialize = True
+        self._places: list[bool] = []  # which arguments of forward are tensors
         self.needs_input_grad: tuple[bool, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for backward (`ctx.saved_tensors`), with a check that nobody changed them meanwhile."""
+        """Keep tensors for backward (`ctx.saved_tensors`), which checks that nobody changed them since."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
                 raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(t)} is of type "
@@ -45,12 +48,12 @@ class Context:
 
     @property
     def saved_tensors(self) -> tuple:
-        """The tensors given to save_for_backward. RuntimeError once they were freed or if one was written to."""
+        """The tensors given to save_for_backward. RuntimeError if they were freed or one was written to."""
         if self._saved is None:
             if self._to_save and not hasattr(self, "_node"):
                 return self._to_save
             raise RuntimeError(FREED)
-        out = []
+        out: list[Tensor | None] = []
         for t, version, index in self._saved:
             if t is None:
                 out.append(None)
@@ -68,7 +71,7 @@ class Context:
     saved_variables = saved_tensors
 
     def _where(self, index: int):
-        node = self._node()
+        node: Any = self._node()
         return node if node.outputs == 1 else Output(node, index)
 
 
@@ -127,7 +130,7 @@ class _CustomNode(Node):
 
 
 class Function:
-    """A custom operation: `forward(ctx, *args)` and `backward(ctx, *grads)`, static methods; call it through `apply`.
+    """A custom operation: static methods `forward(ctx, *args)` and `backward(ctx, *grads)`, called by `apply`.
 
     With a static `setup_context(ctx, inputs, output)`, forward takes no ctx."""
 
@@ -168,7 +171,7 @@ class Function:
         ctx = Context()
         tensors = [isinstance(a, Tensor) for a in args]
         ctx.needs_input_grad = tuple(bool(is_t and a.requires_grad) for is_t, a in zip(tensors, args))
-        ctx._places = tensors  # type: ignore[attr-defined]
+        ctx._places = tensors
         record = state.grad and any(ctx.needs_input_grad)
         before, state.grad = state.grad, False
         try:
@@ -224,7 +227,7 @@ class Function:
             saved.append((kept, t.storage.version if t is not None else 0, i))
         ctx._saved, ctx._to_save = saved, ()
         import weakref
-        ctx._node = weakref.ref(node)  # type: ignore[attr-defined]
+        ctx._node = weakref.ref(node)
         if many:
             return type(result)(*outs) if hasattr(result, "_fields") else tuple(outs)
         return outs[0]

@@ -55,9 +55,11 @@ def vjp(func, inputs, v=None, create_graph: bool = False, strict: bool = False):
             vs: Any = None
         else:
             vs = v if isinstance(v, tuple) else (v,)
-        gs = grad([y for y in ys if y.requires_grad], xs,
-                  None if vs is None else [w for y, w in zip(ys, vs) if y.requires_grad],
-                  create_graph=create_graph, allow_unused=True) if any(y.requires_grad for y in ys) else [None] * len(xs)
+        gs: Any = [None] * len(xs)
+        if any(y.requires_grad for y in ys):
+            gs = grad([y for y in ys if y.requires_grad], xs,
+                      None if vs is None else [w for y, w in zip(ys, vs) if y.requires_grad],
+                      create_graph=create_graph, allow_unused=True)
         gs = tuple(_zero(g, x, strict, i) for i, (g, x) in enumerate(zip(gs, xs)))
     ys, gs = _finish(ys, create_graph), _finish(gs, create_graph)
     return (ys if many_out else ys[0]), (gs if many else gs[0])
@@ -79,12 +81,15 @@ def jvp(func, inputs, v=None, create_graph: bool = False, strict: bool = False):
             vs = v if isinstance(v, tuple) else (v,)
         dummies = tuple(zeros_like(y).requires_grad_() for y in ys)
         live = [(y, d) for y, d in zip(ys, dummies) if y.requires_grad]
-        gs = grad([y for y, _ in live], xs, [d for _, d in live], create_graph=True, allow_unused=True) if live else \
-            [None] * len(xs)
+        gs: Any = [None] * len(xs)
+        if live:
+            gs = grad([y for y, _ in live], xs, [d for _, d in live], create_graph=True, allow_unused=True)
         gs = [_zero(g, x, strict, i) for i, (g, x) in enumerate(zip(gs, xs))]
         pairs = [(g, w) for g, w in zip(gs, vs) if g.requires_grad]
-        out = grad([g for g, _ in pairs], dummies, [w for _, w in pairs], create_graph=create_graph, allow_unused=True) \
-            if pairs else [None] * len(dummies)
+        out: Any = [None] * len(dummies)
+        if pairs:
+            out = grad([g for g, _ in pairs], dummies, [w for _, w in pairs], create_graph=create_graph,
+                       allow_unused=True)
         ts = tuple(_zero(g, y, strict, i) for i, (g, y) in enumerate(zip(out, ys)))
     ys, ts = _finish(ys, create_graph), _finish(ts, create_graph)
     return (ys if many_out else ys[0]), (ts if many_out else ts[0])
@@ -104,7 +109,8 @@ def jacobian(func, inputs, create_graph: bool = False, strict: bool = False, vec
             columns: list[list] = [[] for _ in xs]
             for i in range(y.numel()):
                 if y.requires_grad:
-                    gs = grad([y.reshape(-1)[i]], xs, retain_graph=True, create_graph=create_graph, allow_unused=True)
+                    gs = grad([y.reshape(-1)[i]], xs, retain_graph=True, create_graph=create_graph,
+                              allow_unused=True)
                 else:
                     if strict:
                         raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The "
@@ -116,8 +122,8 @@ def jacobian(func, inputs, create_graph: bool = False, strict: bool = False, vec
                         raise RuntimeError(f"Output {k} of the user-provided function is independent of input {j}. This is not "
                                            "allowed in strict mode.")
                     columns[j].append(zeros_like(x) if g is None else g)
-            rows.append(tuple((stack(c) if c else zeros((0, *x.shape), dtype=x.dtype)).reshape((*y.shape, *x.shape))
-                              for c, x in zip(columns, xs)))
+            flat = [stack(c) if c else zeros((0, *x.shape), dtype=x.dtype) for c, x in zip(columns, xs)]
+            rows.append(tuple(j.reshape((*y.shape, *x.shape)) for j, x in zip(flat, xs)))
     rows = [_finish(r, create_graph) for r in rows]
     if many_out:
         return tuple(r if many else r[0] for r in rows)
@@ -151,8 +157,10 @@ def vhp(func, inputs, v=None, create_graph: bool = False, strict: bool = False):
         gs = [_zero(g, x, strict, i) for i, (g, x) in enumerate(zip(
             grad(y, xs, create_graph=True, allow_unused=True), xs))]
         pairs = [(g, w) for g, w in zip(gs, vs) if g.requires_grad]
-        out = grad([g for g, _ in pairs], xs, [w for _, w in pairs], create_graph=create_graph, allow_unused=True) \
-            if pairs else [None] * len(xs)
+        out: Any = [None] * len(xs)
+        if pairs:
+            out = grad([g for g, _ in pairs], xs, [w for _, w in pairs], create_graph=create_graph,
+                       allow_unused=True)
         hs = tuple(_zero(g, x, strict, i) for i, (g, x) in enumerate(zip(out, xs)))
     (y,), hs = _finish((y,), create_graph), _finish(hs, create_graph)
     return y, (hs if many else hs[0])

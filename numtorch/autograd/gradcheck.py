@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,9 @@ def _numerical(fn: Callable, xs: list, x: Tensor, eps: float) -> list[np.ndarray
         total = None
         for step in steps:
             flat[index] = keep + step
-            up = [ndarray_of(y.detach()).astype(complex if y.dtype.is_complex else float) for y in _outputs(fn, xs)]
+            up = _outputs(fn, xs)
             flat[index] = keep - step
-            down = [ndarray_of(y.detach()).astype(complex if y.dtype.is_complex else float) for y in _outputs(fn, xs)]
+            down = _outputs(fn, xs)
             flat[index] = keep
             d = [(a - b).reshape(-1) / (2 * eps) for a, b in zip(up, down)]
             total = d if total is None else [t + 1j * e for t, e in zip(total, d)]
@@ -34,8 +35,8 @@ def _numerical(fn: Callable, xs: list, x: Tensor, eps: float) -> list[np.ndarray
     return [np.array([c[k] for c in columns]) for k in range(len(columns[0]))] if columns else []
 
 
-def _outputs(fn: Callable, xs: list) -> list[Tensor]:
-    return _listed(fn(*xs))
+def _outputs(fn: Callable, xs: list) -> list[np.ndarray]:
+    return [ndarray_of(y.detach()).astype(complex if y.dtype.is_complex else float) for y in _listed(fn(*xs))]
 
 
 def _listed(out) -> list[Tensor]:
@@ -45,10 +46,10 @@ def _listed(out) -> list[Tensor]:
 
 def gradcheck(func: Callable, inputs, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
               raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True,
-              check_grad_dtypes: bool = False, check_batched_grad: bool = False, check_batched_forward_grad: bool = False,
-              check_forward_ad: bool = False, check_backward_ad: bool = True, fast_mode: bool = False,
-              masked: bool | None = None) -> bool:
-    """Whether the gradients of `func` agree with central differences of step `eps` within atol + rtol · |numerical|.
+              check_grad_dtypes: bool = False, check_batched_grad: bool = False,
+              check_batched_forward_grad: bool = False, check_forward_ad: bool = False,
+              check_backward_ad: bool = True, fast_mode: bool = False, masked: bool | None = None) -> bool:
+    """Whether |gradient − numerical| ≤ atol + rtol · |numerical|, by central differences of step `eps`.
 
     Inputs that require grad should be float64. GradcheckError otherwise (False without raise_exception)."""
     xs = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
@@ -69,7 +70,7 @@ def gradcheck(func: Callable, inputs, *, eps: float = 1e-6, atol: float = 1e-5, 
             if not any(o.requires_grad for o in outs):
                 continue
             for k, y in enumerate(outs):
-                _compare(func, xs, i, x, k, y, numerical[k] if numerical else np.zeros((0, y.numel())), atol, rtol)
+                _compare(i, x, k, y, numerical[k] if numerical else np.zeros((0, y.numel())), atol, rtol)
     except GradcheckError:
         if raise_exception:
             raise
@@ -77,35 +78,39 @@ def gradcheck(func: Callable, inputs, *, eps: float = 1e-6, atol: float = 1e-5, 
     return True
 
 
-def _compare(func, xs, i, x, k, y, numerical, atol, rtol) -> None:
-    analytical = np.zeros((x.numel(), y.numel()), complex if x.dtype.is_complex or y.dtype.is_complex else float)
+def _pulled(y: Tensor, x: Tensor, j: int, weight: complex) -> Any:
+    """The gradient for x, flat, of element j of y with cotangent `weight`."""
+    from ..ops.create import zeros_like
+    v = zeros_like(y)
+    ndarray_of(v).reshape(-1)[j] = weight
+    (g,) = grad(y, x, v, retain_graph=True, allow_unused=True)
+    return 0 if g is None else ndarray_of(g.detach()).reshape(-1)
+
+
+def _compare(i, x, k, y, numerical, atol, rtol) -> None:
+    complex_numbers = x.dtype.is_complex or y.dtype.is_complex
+    analytical = np.zeros((x.numel(), y.numel()), complex if complex_numbers else float)
     if y.requires_grad:
-        from ..ops.create import zeros_like
         for j in range(y.numel()):
-            def pull(weight):
-                v = zeros_like(y)
-                ndarray_of(v).reshape(-1)[j] = weight
-                (g,) = grad(y, x, v, retain_graph=True, allow_unused=True)
-                return 0 if g is None else ndarray_of(g.detach()).reshape(-1)
             if y.dtype.is_complex:
                 # Cotangents 1 and i give the two real directions of the output; the numerical matrix is dy.
-                a, b = pull(1.0), pull(1j)
+                a, b = _pulled(y, x, j, 1.0), _pulled(y, x, j, 1j)
                 if x.dtype.is_complex:
                     analytical[:, j] = np.real(a) + 1j * np.real(b) + 1j * (np.imag(a) + 1j * np.imag(b))
                 else:
                     analytical[:, j] = np.real(a) + 1j * np.real(b)
             else:
-                analytical[:, j] = pull(1.0)
+                analytical[:, j] = _pulled(y, x, j, 1.0)
     if not np.allclose(analytical, numerical, rtol, atol, equal_nan=True):
-        raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {i},\nnumerical:{numerical}\n"
-                             f"analytical:{analytical}\n")
+        raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {i},\n"
+                             f"numerical:{numerical}\nanalytical:{analytical}\n")
 
 
-def gradgradcheck(func: Callable, inputs, grad_outputs=None, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
-                  gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True, nondet_tol: float = 0.0,
-                  check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False,
-                  check_fwd_over_rev: bool = False, check_rev_over_rev: bool = True, fast_mode: bool = False,
-                  masked: bool = False) -> bool:
+def gradgradcheck(func: Callable, inputs, grad_outputs=None, *, eps: float = 1e-6, atol: float = 1e-5,
+                  rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True,
+                  nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False,
+                  check_batched_grad: bool = False, check_fwd_over_rev: bool = False,
+                  check_rev_over_rev: bool = True, fast_mode: bool = False, masked: bool = False) -> bool:
     """gradcheck of the gradient of `func`: its second derivatives."""
     xs = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
     outs = _listed(func(*xs))
@@ -119,5 +124,6 @@ def gradgradcheck(func: Callable, inputs, grad_outputs=None, *, eps: float = 1e-
         inner = args[:len(xs)]
         ys = _listed(func(*inner))
         wanted = [t for t in inner if isinstance(t, Tensor) and t.requires_grad]
-        return tuple(g for g in grad(ys, wanted, args[len(xs):], create_graph=True, allow_unused=True) if g is not None)
+        gs = grad(ys, wanted, args[len(xs):], create_graph=True, allow_unused=True)
+        return tuple(g for g in gs if g is not None)
     return gradcheck(first, [*xs, *vs], eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)

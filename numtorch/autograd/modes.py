@@ -8,9 +8,10 @@ from typing import Any
 
 
 class State(threading.local):
-    """What the calling thread records: `grad` as the tape, `inference` without version counts, `tracer` as a graph;
-    `packers`: the (pack, unpack) hooks in force for tensors that the tape saves; `callbacks`: what to call at the end of
-    the backward pass that runs."""
+    """What the calling thread records: `grad` a tape, `inference` no version counts, `tracer` a graph.
+
+    `packers`: the (pack, unpack) hooks in force for tensors that the tape saves; `callbacks`: what to call at the
+    end of the backward pass that runs."""
 
     grad = True
     packers: tuple = ()

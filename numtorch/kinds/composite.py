@@ -84,6 +84,6 @@ def composite(body: Callable | None = None, *, vjp: dict[str, Callable] | None =
     """Declare a composite."""
     def declare(body: Callable) -> Callable:
         op = Composite(body, vjp, at, name, fuse)
-        op.packs = packs  # type: ignore[attr-defined]
+        op.packs = packs
         return public_function(register(op))
     return declare if body is None else declare(body)

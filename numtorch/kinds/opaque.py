@@ -79,7 +79,7 @@ class Opaque(Op):
                 self.kernel(device)(*arrays, *[self._ndarray(args[p], halves) for p in self.params])
                 if halves:
                     for o, a in zip(outs, arrays):
-                        if o is not None and _is_half(o.dtype):
+                        if o is not None and a is not None and _is_half(o.dtype):
                             _round_into(o, a)
             result = tuple(outs) if many else outs[0]
         if state.grad and self.rules and any(t.requires_grad for t in tensors):

@@ -198,7 +198,8 @@ class Plan:
         for n in sizes:
             numel *= n
         self.idle = 0 in shape or device is devices.meta
-        self.items, self.cost, self.fixed = inner, cost, ()
+        self.items, self.cost = inner, cost
+        self.fixed: tuple[int, ...] = ()
         if depth is not None:
             fixed = list(sizes[1:-1])
             for s in steps:
@@ -249,7 +250,7 @@ class Plan:
 def _apart(v, target: Tensor):
     """`v`, copied if it overlaps the written tensor in another layout."""
     if isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout and v.layout != target.layout:
-        return v.clone()  # type: ignore[attr-defined]
+        return v.clone()
     return v
 
 
@@ -444,8 +445,8 @@ def pointwise(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[
                 return op(*args, **kwargs)
         call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
         call.__qualname__, call.__module__ = op.name, body.__module__
-        op.call = call  # type: ignore[attr-defined]
-        op.inplace = _inplace(op)  # type: ignore[attr-defined]
+        op.call = call
+        op.inplace = _inplace(op)
         return call
     return declare if body is None else declare(body)
 

@@ -179,6 +179,6 @@ def reduction(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[
             return result if out is None else into(out, result)
         call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
         call.__qualname__, call.__module__ = op.name, body.__module__
-        op.call = call  # type: ignore[attr-defined]
+        op.call = call
         return call
     return declare if body is None else declare(body)

@@ -69,7 +69,7 @@ def view(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None
     """Declare a view. `packs`: the parameter that gathers loose integers, as in x.permute(2, 0, 1)."""
     def declare(body: Callable) -> Callable:
         op = View(body, vjp, at, name)
-        op.packs = packs  # type: ignore[attr-defined]
+        op.packs = packs
         return public_function(register(op))
     return declare if body is None else declare(body)
 

@@ -12,7 +12,7 @@ from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort", "scan", "linalg",
-           "lapack", "random", "dropout", "special", "fft", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+           "lapack", "random", "dropout", "special", "fft", "copies", "stats", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {
@@ -20,26 +20,32 @@ ALIASES = {
         "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "arccosh": "acosh",
         "arcsinh": "asinh", "arctanh": "atanh", "divide": "div", "multiply": "mul", "subtract": "sub", "negative": "neg",
         "true_divide": "div.true", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
-        "not_equal": "ne", "fix": "trunc", "conj_physical": "conj", "resolve_conj": "conj"},
+        "not_equal": "ne", "fix": "trunc"},
     "torch": {"special_expit": "sigmoid"},
     "special": {"expit": "sigmoid", "psi": "digamma", "round": "round", "gammaln": "lgamma", "log_softmax": "log_softmax",
                 "softmax": "softmax"},
     "Tensor": {"arctan2": "atan2"},
 }
 
-# In-place forms that write through one kernel: the composite picks the pointwise entry that its arguments mean.
+# Methods and the operators they stand behind.
 _DUNDERS = {
     "add": ("__add__", "__radd__"), "mul": ("__mul__", "__rmul__"), "sub": ("__sub__",), "div": ("__truediv__",),
-    "floor_divide": ("__floordiv__",), "remainder": ("__mod__",), "pow": ("__pow__",), "matmul": ("__matmul__",),
-    "neg": ("__neg__",), "positive": ("__pos__",), "abs": ("__abs__",),
-    "bitwise_and": ("__and__", "__rand__"), "bitwise_or": ("__or__", "__ror__"), "bitwise_xor": ("__xor__", "__rxor__"),
-    "bitwise_left_shift": ("__lshift__",), "bitwise_right_shift": ("__rshift__",),
-    "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",), "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",)}
+    "floor_divide": ("__floordiv__",), "remainder": ("__mod__",), "pow": ("__pow__",),
+    "matmul": ("__matmul__",), "neg": ("__neg__",), "positive": ("__pos__",), "abs": ("__abs__",),
+    "bitwise_and": ("__and__", "__rand__"), "bitwise_or": ("__or__", "__ror__"),
+    "bitwise_xor": ("__xor__", "__rxor__"), "bitwise_left_shift": ("__lshift__",),
+    "bitwise_right_shift": ("__rshift__",), "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",),
+    "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",)}
+_INPLACE_DUNDERS = {
+    "add_": "__iadd__", "sub_": "__isub__", "mul_": "__imul__", "div_": "__itruediv__", "pow_": "__ipow__",
+    "floor_divide_": "__ifloordiv__", "remainder_": "__imod__", "bitwise_and_": "__iand__",
+    "bitwise_or_": "__ior__", "bitwise_xor_": "__ixor__", "bitwise_left_shift_": "__ilshift__",
+    "bitwise_right_shift_": "__irshift__"}
 
 # Tables in which an entry module lists plain functions, and the namespace each one fills.
 TABLES = {"FUNCTIONS": "torch", "METHODS": "Tensor", "FUNCTIONAL": "nn.functional", "LINALG": "linalg", "FFT": "fft",
           "SPECIAL": "special"}
-names: dict[str, dict[str, Any]] = {"torch": {}, "Tensor": {}, "nn.functional": {}, "special": {}, "linalg": {}, "fft": {}}
+names: dict[str, dict[str, Any]] = {space: {} for space in TABLES.values()}
 
 
 def public(space: str, name: str, fn: Any) -> None:
@@ -86,18 +92,18 @@ def install() -> None:
         except ModuleNotFoundError as e:
             if e.name != f"{__name__}.{m}":
                 raise
-    for op in registry.values():
-        for space in op.at:
-            public(space, op.name, op.call)  # type: ignore[attr-defined]
+    for made in registry.values():
+        for space in made.at:
+            public(space, made.name, made.call)
     for module in modules:
         for table, space in TABLES.items():
             for name, fn in getattr(module, table, {}).items():
                 public(space, name, fn)
-    for spaces, table in ALIASES.items():
+    for spaces, aliases in ALIASES.items():
         for space in spaces.split():
-            for alias, entry in table.items():
+            for alias, entry in aliases.items():
                 if entry in registry:
-                    public(space, alias, registry[entry].call)  # type: ignore[attr-defined]
+                    public(space, alias, registry[entry].call)
     methods = names["Tensor"]
     for name, fn in list(methods.items()):
         op = getattr(fn, "op", None)
@@ -105,7 +111,7 @@ def install() -> None:
         if op is None or inplace in methods or name.endswith("_"):
             continue
         if isinstance(op, Pointwise) and not op.free:
-            methods[inplace] = op.inplace  # type: ignore[attr-defined]
+            methods[inplace] = op.inplace
         elif isinstance(op, Composite):
             methods[inplace] = _by_copy(fn, name)
     from . import write
@@ -113,33 +119,49 @@ def install() -> None:
     for name, fn in methods.items():
         setattr(Tensor, name, fn)
     _operators()
+    _properties()
+
+
+def _properties() -> None:
+    """T, mT, H, mH, real and imag."""
     from .view import imag, real
+    transposed = registry["transpose"].call
+
     def assign(part):
-        return lambda self, value: part(self).copy_(value) if isinstance(value, Tensor) else part(self).fill_(value)
-    Tensor.real, Tensor.imag = property(real, assign(real)), property(imag, assign(imag))  # type: ignore[attr-defined]
-    transposed = registry["transpose"].call  # type: ignore[attr-defined]
+        def write(self, value):
+            return part(self).copy_(value) if isinstance(value, Tensor) else part(self).fill_(value)
+        return write
 
     def reversed_dims(self):
         if self.ndim not in (0, 2):
             import warnings
-            warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it "
-                          "will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
-                          "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.", stacklevel=2)
+            warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+                          "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+                          "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+                          "reverse the dimensions of a tensor.", stacklevel=2)
         return transposed(self, 0, 1) if self.ndim == 2 else self.permute(tuple(range(self.ndim))[::-1])
 
     def matrix_transposed(self):
         if self.ndim < 2:
-            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
+            raise RuntimeError("tensor.mT is only supported on matrices or batches of matrices. Got "
+                               f"{self.ndim}-D tensor.")
         return transposed(self, -2, -1)
 
     def hermitian(self):
         if self.ndim not in (0, 2):
+            hint = " For batches of matrices, consider using tensor.mH" if self.ndim > 2 else ""
             raise RuntimeError("tensor.H is only supported on matrices (2-D tensors). Got "
-                               f"{self.ndim}-D tensor.{' For batches of matrices, consider using tensor.mH' if self.ndim > 2 else ''}")
+                               f"{self.ndim}-D tensor.{hint}")
         return transposed(self, 0, 1).conj() if self.ndim == 2 else self
-    Tensor.T, Tensor.mT = property(reversed_dims), property(matrix_transposed)  # type: ignore[attr-defined]
-    Tensor.H, Tensor.mH = property(hermitian), property(lambda self: matrix_transposed(self).conj())  # type: ignore
-    Tensor.adjoint = lambda self: matrix_transposed(self).conj()  # type: ignore[attr-defined]
+
+    def adjoint(self):
+        return matrix_transposed(self).conj()
+
+    made = {"T": property(reversed_dims), "mT": property(matrix_transposed), "H": property(hermitian),
+            "mH": property(adjoint), "real": property(real, assign(real)), "imag": property(imag, assign(imag)),
+            "adjoint": adjoint}
+    for name, attribute in made.items():
+        setattr(Tensor, name, attribute)
 
 
 def _operators() -> None:
@@ -153,22 +175,18 @@ def _operators() -> None:
             setattr(Tensor, dunder, fn if unary else _tensors_only(fn) if name == "matmul" else _fast(fn))
     from . import pointwise as P
     # The commonest operators skip the composite's argument handling.
-    Tensor.__add__ = Tensor.__radd__ = _operator(P.plus)  # type: ignore[attr-defined]
-    Tensor.__mul__ = Tensor.__rmul__ = _operator(P.mul)  # type: ignore[attr-defined]
-    Tensor.__truediv__ = _operator(P.true_div)  # type: ignore[attr-defined]
-    Tensor.__rsub__ = _fast(lambda self, other: methods["rsub"](self, other))  # type: ignore[attr-defined]
-    Tensor.__rtruediv__ = _fast(lambda self, other: P.reciprocal(self) * other)  # type: ignore[attr-defined]
-    Tensor.__rpow__ = _fast(lambda self, other: P.power(other, self))  # type: ignore[attr-defined]
-    Tensor.__rfloordiv__ = _fast(lambda self, other: P.floor_divide(other, self))  # type: ignore[attr-defined]
-    Tensor.__rlshift__ = _fast(lambda self, other: P.bitwise_left_shift(other, self))  # type: ignore[attr-defined]
-    Tensor.__rrshift__ = _fast(lambda self, other: P.bitwise_right_shift(other, self))  # type: ignore[attr-defined]
-    Tensor.__rmod__ = _fast(lambda self, other: P.remainder(other, self))  # type: ignore[attr-defined]
-    for name in ("add", "sub", "mul", "pow", "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor",
-                 "bitwise_left_shift", "bitwise_right_shift", "div"):
-        dunder = {"floor_divide": "floordiv", "remainder": "mod", "div": "truediv"}.get(name, name.replace("bitwise_", "")
-                                                                                     .replace("left_shift", "lshift")
-                                                                                     .replace("right_shift", "rshift"))
-        setattr(Tensor, f"__i{dunder}__", methods[name + "_"])
+    Tensor.__add__ = Tensor.__radd__ = _operator(P.plus)
+    Tensor.__mul__ = Tensor.__rmul__ = _operator(P.mul)
+    Tensor.__truediv__ = _operator(P.true_div)
+    Tensor.__rsub__ = _fast(lambda self, other: methods["rsub"](self, other))
+    Tensor.__rtruediv__ = _fast(lambda self, other: P.reciprocal(self) * other)
+    Tensor.__rpow__ = _fast(lambda self, other: P.power(other, self))
+    Tensor.__rfloordiv__ = _fast(lambda self, other: P.floor_divide(other, self))
+    Tensor.__rlshift__ = _fast(lambda self, other: P.bitwise_left_shift(other, self))
+    Tensor.__rrshift__ = _fast(lambda self, other: P.bitwise_right_shift(other, self))
+    Tensor.__rmod__ = _fast(lambda self, other: P.remainder(other, self))
+    for name, dunder in _INPLACE_DUNDERS.items():
+        setattr(Tensor, dunder, methods[name])
 
 
 def _operator(fn: Callable) -> Callable:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
-from ..dispatch import fresh
+from ..dispatch import NUMBERS, TITLES, fresh
 from ..layouts import Layout
 from ..memory_format import memory_format as Format
 from ..memory_format import preserve_format, strided
@@ -24,18 +24,28 @@ def sizes_of(size: tuple, name: str) -> tuple[int, ...]:
     for i, n in enumerate(size):
         if not isinstance(n, int):
             if isinstance(n, float) or not hasattr(n, "__index__"):
-                raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                                f"{type(n).__name__} at pos {i}" if i or len(size) > 1 else
+                raise TypeError(f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be "
+                                f"tuple of ints,but got {type(n).__name__}\"" if i or len(size) > 1 else
                                 f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(n).__name__}")
             n = n.__index__()
         if n < 0:
+            if name == "zeros":
+                raise RuntimeError(f"zeros: Dimension size must be non-negative.\n  size={list(size)}")
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
         out.append(int(n))
     return tuple(out)
 
 
 def finish(t: Tensor, requires_grad: bool) -> Tensor:
+    if requires_grad and t.dtype.category < D.FLOAT:
+        raise RuntimeError(f"Only Tensors of floating point and complex dtype can require gradients\n  dtype={t.dtype}")
     return t.requires_grad_() if requires_grad else t
+
+
+def check_dtype(name: str, dtype) -> None:
+    """TypeError unless `dtype` is a dtype or None."""
+    if dtype is not None and not isinstance(dtype, D.dtype):
+        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
 
 
 def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout | None = None) -> Tensor:
@@ -86,6 +96,7 @@ def _maker(name: str, value, doc: str):
         if out is not None:
             out.resize_(shape)
             return out if value is None else out.fill_(value)
+        check_dtype(name, dtype)
         d = D._default if dtype is None else dtype
         where = devices._defaults[-1] if device is None else devices.placed(device)
         lay = L.contiguous(shape)
@@ -93,7 +104,7 @@ def _maker(name: str, value, doc: str):
             from .convert import formatted
             lay = formatted(lay, memory_format)
         t = fresh(lay, d, where) if value is None else filled(shape, value, d, where, lay)
-        return t.requires_grad_() if requires_grad else t
+        return finish(t, True) if requires_grad else t
     make.__name__, make.__doc__ = name, doc
     return make
 
@@ -109,6 +120,9 @@ def full(size, fill_value, *, out=None, dtype=None, layout=strided, device=None,
     shape = sizes_of((size,) if isinstance(size, tuple | list) else (size,), "full")
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, NUMBERS):
+        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+    check_dtype("full", dtype)
     d = D.of_scalar(fill_value) if dtype is None else dtype
     t = filled(shape, fill_value, d, devices.placed(device))
     return finish(t, requires_grad) if out is None else _out(out, t)
@@ -119,6 +133,7 @@ def _like(name: str, value, doc: str):
              memory_format: Format = preserve_format):
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        check_dtype(name, dtype)
         d = input.dtype if dtype is None else dtype
         where = input.storage.device if device is None else devices.placed(device)
         if memory_format is preserve_format or memory_format is None:
@@ -193,6 +208,12 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     return tensor(data, dtype=dtype or self.dtype, device=device or self.storage.device, requires_grad=requires_grad)
 
 
+def new(self, *args, device=None):
+    """A new tensor with this one's dtype: of sizes (uninitialised), of a sequence, or on a tensor's memory (older spelling)."""
+    from ..legacy import construct
+    return construct(args, self.dtype, device or self.storage.device)
+
+
 def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False):
     """Uninitialised memory with the given strides and this tensor's dtype and device."""
     return empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.storage.device,
@@ -200,7 +221,7 @@ def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_g
 
 
 METHODS = {"new_zeros": _new("new_zeros", 0), "new_ones": _new("new_ones", 1), "new_empty": _new("new_empty", None),
-           "new_full": new_full, "new_tensor": new_tensor, "new_empty_strided": new_empty_strided}
+           "new": new, "new_full": new_full, "new_tensor": new_tensor, "new_empty_strided": new_empty_strided}
 
 
 def _scan(data, shape: list, depth: int, flat: list) -> None:
@@ -245,19 +266,21 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         shape: list = []
         flat: list = []
         _scan(data, shape, 0, flat)
-        kinds = set()
+        kinds: set[type] = set()
+        typed: D.dtype | None = None  # NumPy scalars bring their types
         for i, v in enumerate(flat):
             if isinstance(v, Tensor | np.generic):
+                if isinstance(v, np.generic) and dtype is None and v.dtype in D.by_numpy:
+                    found = D.by_numpy[v.dtype]
+                    typed = found if typed is None else D.promote_types(typed, found)
                 flat[i] = v = v.item()
-                kinds.add(type(v))
-            else:
-                kinds.add(type(v))
+            kinds.add(type(v))
         for k in kinds:
             if not issubclass(k, int | float | complex):
                 name = k.__name__
-                raise (TypeError if name != "str" else TypeError)(
-                    f"new(): invalid data type '{name}'" if name == "str" else
-                    f"Could not infer dtype of {name}")
+                if name == "str":
+                    raise TypeError("new(): invalid data type 'str'")
+                raise RuntimeError(f"Could not infer dtype of {name}")
         if dtype is not None:
             d = dtype
         elif any(issubclass(k, complex) for k in kinds):
@@ -268,15 +291,19 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
             d = D.int64
         else:
             d = D.bool
+        if typed is not None and dtype is None:
+            d = typed if d.category <= typed.category else D.promote_types(typed, d)
         wide = {D.INT: np.dtype("i8"), D.BOOL: np.dtype("?"), D.COMPLEX: np.dtype("c16")}.get(d.category, np.dtype("f8"))
         try:
             if d.category == D.INT and float in kinds:
                 flat = [int(v) for v in flat]
             a = np.array(flat, dtype=wide).reshape(shape)
         except OverflowError as e:
-            raise RuntimeError("Overflow when unpacking long long" if "int" in str(e).lower() else str(e))
+            raise ValueError("Overflow when unpacking long long" if "int" in str(e).lower() else str(e)) from None
         except TypeError as e:
-            raise TypeError(f"tensor(): {e}")
+            if complex in kinds:
+                raise TypeError("must be real number, not complex") from None
+            raise TypeError(f"tensor(): {e}") from None
     if d is D.bfloat16:
         u = np.ascontiguousarray(a, np.float32).view(np.uint32)
         near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
@@ -297,6 +324,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
         t = t if device is None else t.to(device)
         return finish(t, requires_grad)
+    check_dtype("tensor", dtype)
     a, d = _array(data, dtype)
     t = tensor_from(a, d)
     where = devices.placed(device)
@@ -345,6 +373,18 @@ def from_dlpack(ext, *, device=None, copy=None) -> Tensor:
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
     """A 1-d tensor on the memory of an object with the buffer protocol; `offset` in bytes."""
+    check_dtype("frombuffer", dtype)
+    have = memoryview(buffer).nbytes
+    if count == 0 or have == 0:
+        raise ValueError(f"both buffer length ({have}) and count ({count}) must not be 0")
+    if not 0 <= offset < have:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({have} bytes) minus 1")
+    if count < 0 and (have - offset) % dtype.itemsize:
+        raise ValueError(f"buffer length ({have - offset} bytes) after offset ({offset} bytes) must be a multiple of element "
+                         f"size ({dtype.itemsize})")
+    if count > 0 and offset + count * dtype.itemsize > have:
+        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} bytes) must not be "
+                         f"greater than actual buffer length ({have} bytes)")
     a = np.frombuffer(buffer, dtype.numpy, count, offset)
     return finish(tensor_from(a, dtype), requires_grad)
 
@@ -444,8 +484,8 @@ def eye(n, m=None, *, out=None, dtype=None, layout=strided, device=None, pin_mem
 def complex_(real, imag, *, out=None) -> Tensor:
     """real + i · imag."""
     if real.dtype is not imag.dtype:
-        raise RuntimeError(f"Expected object of scalar type {real.dtype.name.capitalize()} but got scalar type "
-                           f"{imag.dtype.name.capitalize()} for second argument")
+        raise RuntimeError(f"Expected object of scalar type {TITLES[real.dtype.name]} but got scalar type "
+                           f"{TITLES[imag.dtype.name]} for second argument")
     from .join import stack
     from .view import broadcast_tensors, view_as_complex
     t = view_as_complex(stack(broadcast_tensors(real, imag), -1))

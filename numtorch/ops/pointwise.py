@@ -261,12 +261,12 @@ def conj_complex(x):
     return x.conjugate()
 
 
-@composite(at=TM)
 def conj(x):
-    "The complex conjugate; x itself where it is real."
-    if isinstance(x, complex):
+    """The complex conjugate; x itself where it is real."""
+    d = getattr(x, "dtype", None)
+    if d is None:
         return x.conjugate()
-    return conj_complex(x) if getattr(x, "dtype", None) is not None and x.dtype.is_complex else x
+    return conj_complex(x) if d.is_complex else x
 
 
 # ------------------------------------------------------------------------------------------------ powers and roots
@@ -711,9 +711,6 @@ def invert(self):
     return bitwise_not(self)
 
 
-METHODS = {"__invert__": invert}
-
-
 @pointwise(only=(INT,), strict=())
 def bitwise_left_shift(x, y):
     "x shifted left by y bits."
@@ -877,4 +874,9 @@ def _where_method(self, condition, other):
     return where(condition, self, other)
 
 
-METHODS = {"where": _where_method}
+def conj_physical_(self):
+    """Conjugate every element, in place."""
+    return self.copy_(conj(self)) if self.dtype.is_complex else self
+
+
+METHODS = {"__invert__": invert, "conj_physical_": conj_physical_, "where": _where_method}

@@ -5,9 +5,9 @@ import math
 
 from .. import dtypes as D
 from ..dispatch import dims_of, not_a_tensor
-from ..kinds import ALWAYS_BOOL, BOOL_TO_LONG, DEFAULT, FLOAT_ONLY, composite, reduction
+from ..kinds import BOOL_TO_LONG, FLOAT_ONLY, composite, reduction
 from .create import zeros
-from .pointwise import abs_, conj, eq, exp, log, ne, square, where
+from .pointwise import abs_, conj, eq, exp, log, ne, where
 
 
 def spread(g, x_meta, dim, keepdim):
@@ -286,11 +286,6 @@ def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
 @composite
 def equal(x, y):
     "Whether both have the same shape and elements."
-    if x.dtype is not y.dtype:
-        from ..dispatch import TITLES
-        raise RuntimeError(f"Expected object of data type {TITLES[x.dtype.name]} but got data type {TITLES[y.dtype.name]} for argument "
-                           "#2 'other' in call to equal") if False else RuntimeError(
-            f"Expected all tensors to have the same dtype, got {x.dtype} and {y.dtype}") if x.storage.device is None else None
     return x.shape == y.shape and bool(eq(x, y).all())
 
 
@@ -299,6 +294,3 @@ def dist(x, y, p=2):
     "The p-norm of x − y."
     from .linalg import norm
     return norm(x - y, p)
-
-
-assert ALWAYS_BOOL and DEFAULT and square

@@ -167,14 +167,14 @@ def log_ndtr(x):
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, cost=20, vjp={"x": lambda g, x: g * i1(x)})
 def i0(x):
     "I_0(x), the modified Bessel function of the first kind of order 0."
-    return K.i0(float(x))
+    return K.bessel_i0(float(x))
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, cost=20,
            vjp={"x": lambda g, x, out: g * (i1e(x) - sign(x) * out)})
 def i0e(x):
     "exp(-|x|) I_0(x)."
-    return K.i0e(float(x))
+    return K.bessel_i0e(float(x))
 
 
 def _over(out, x, limit: float):
@@ -187,14 +187,14 @@ def _over(out, x, limit: float):
            vjp={"x": lambda g, x, out: g * (i0(x) - _over(out, x, 0.5))})
 def i1(x):
     "I_1(x), the modified Bessel function of the first kind of order 1."
-    return K.i1(float(x))
+    return K.bessel_i1(float(x))
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, cost=20,
            vjp={"x": lambda g, x, out: g * (i0e(x) - sign(x) * out - _over(out, x, 0.5))})
 def i1e(x):
     "exp(-|x|) I_1(x)."
-    return K.i1e(float(x))
+    return K.bessel_i1e(float(x))
 
 
 @opaque(at=())

@@ -4,7 +4,8 @@ from __future__ import annotations
 from .. import layouts as L
 from ..autograd.engine import awaken
 from ..dispatch import TITLES, edge, wrap_dim
-from ..kinds import composite, view
+from ..kinds.composite import composite
+from ..kinds.view import view
 from ..layouts import Layout
 
 TM = ("torch", "Tensor")
@@ -529,10 +530,9 @@ def complex_pairs(x):
     return x.at(x.shape[:-1], tuple(s // 2 for s in x.strides[:-1]), x.offset // 2)
 
 
-for _pairs, _back in ((real_pairs, "complex_pairs"), (complex_pairs, "real_pairs")):
-    _pairs.op.rules["x"] = ((lambda g: view_as_complex(g.contiguous())) if _pairs is real_pairs else
-                            (lambda g: view_as_real(g.contiguous())), ("g",))
-    _pairs.op.inputs = ("x",)
+real_pairs.op.rules["x"] = (lambda g: view_as_complex(g.contiguous()), ("g",))
+complex_pairs.op.rules["x"] = (lambda g: view_as_real(g.contiguous()), ("g",))
+real_pairs.op.inputs = complex_pairs.op.inputs = ("x",)
 
 
 def _retyped(op, x, dtype):
@@ -579,13 +579,14 @@ class _Rebase:
     name, node_name = "copy_slices", "CopySlices"
 
     def backward(self, node, grads):
-        g, (base, layout) = grads[0], node.values["where"]
+        g, (base, layout, pairs) = grads[0], node.values["where"]
         from .create import empty_strided
         if not base.covers():
             raise NotImplementedError("in-place writes through a view of a tensor with holes in its memory have no gradient; "
                                       "clone() the tensor first.")
         with_g = empty_strided(tuple(base.shape), base.strides, dtype=g.dtype, device=g.device).copy_(g)
-        region = lambda v: as_strided(v, tuple(layout.shape), layout.strides, layout.offset - base.offset)
+        start = layout.offset - (pairs[0].body(base).offset if pairs else base.offset)
+        region = lambda v: as_strided(pairs[1](v) if pairs else v, tuple(layout.shape), layout.strides, start)
         out = [None, None]
         if node.edges[1] is not None:
             out[1] = region(with_g).clone()
@@ -601,7 +602,7 @@ _rebase = _Rebase()
 def rebase(x, base, node) -> None:
     """`x`, a view of `base`, was written to, and `node` made its new value: continue both tapes from there."""
     from ..dispatch import Node
-    made = Node(_rebase, (edge(base), node), None, (), (), {"where": (base.layout, x.layout)})
+    made = Node(_rebase, (edge(base), node), None, (), (), {"where": (base.layout, x.layout, _pairs_of(base, x))})
     if not base.requires_grad:
         awaken(base)
     base._node, base.requires_grad = made, True
@@ -613,9 +614,24 @@ def rederive(x) -> None:
     """Give the view `x` the history of its base's present value."""
     base = x._base
     from ..dispatch import Meta, Node
-    args = {"x_meta": Meta.of(base), "size": tuple(x.layout.shape), "stride": x.layout.strides,
-            "relative": x.layout.offset - base.layout.offset}
-    op = as_strided.op
-    x._node = Node(op, (edge(base),), ((base.layout.shape, base.dtype),), (), (), args)
+    pairs, layout, source = _pairs_of(base, x), base.layout, edge(base)
+    if pairs:
+        layout = pairs[0].body(base.layout)
+        source = Node(pairs[0], (source,), ((base.layout.shape, base.dtype),), (), (), {})
+    args = {"x_meta": Meta(layout.shape, x.dtype, x.storage.device, layout.strides), "size": tuple(x.layout.shape),
+            "stride": x.layout.strides, "relative": x.layout.offset - layout.offset}
+    x._node = Node(as_strided.op, (source,), ((layout.shape, x.dtype),), (), (), args)
     x.requires_grad, x._stamp = True, base._rebased
+
+
+def _pairs_of(base, x):
+    """How `x`, a view of `base`, sees its numbers: complex ones as pairs of reals, pairs as complex ones, or as they are."""
+    if x.dtype is base.dtype:
+        return None
+    if base.dtype.is_complex and x.dtype is base.dtype.to_real():
+        return real_pairs.op, view_as_real
+    if x.dtype.is_complex and base.dtype is x.dtype.to_real():
+        return complex_pairs.op, view_as_complex
+    raise RuntimeError(f"a view of {base.dtype} memory as {x.dtype} was written to where gradients are recorded: there is no "
+                       "gradient through a change of the element type. Use .to() instead of .view(dtype).")
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from .. import devices
-from .. import dtypes as D
 from .. import layouts as L
 from ..dispatch import Node, check_inplace, edge, written
 from ..storage import Storage
@@ -27,7 +26,11 @@ _fill, _zero = _Fill("fill_", "FillBackward0"), _Fill("zero_", "ZeroBackward0")
 def fill_(self, value, entry=_fill):
     """Set every element to `value`."""
     from ..autograd.modes import state
-    check_tape(self)
+    for d, (n, s) in enumerate(zip(self.layout.shape, self.layout.strides)):
+        if s == 0 and n > 1:  # of an expanded tensor, fill what it repeats
+            fill_(self.narrow(d, 0, 1), value, entry)
+            return self
+    check_inplace(self, "fill_")
     source = value if isinstance(value, Tensor) else None
     if source is not None and source.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {source.ndim} dimensions.")
@@ -245,10 +248,9 @@ def _is_pinned(self, device=None) -> bool:
 
 
 METHODS = {f.__name__: f for f in (
-    fill_, zero_, fill_diagonal_, add_, sub_, div_, addcmul_, addcdiv_, lerp_, clamp_, t_, transpose_, squeeze_, unsqueeze_,
-    resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory, is_shared, record_stream)}
+    fill_, zero_, fill_diagonal_, add_, sub_, div_, addcmul_, addcdiv_, lerp_, clamp_, t_, transpose_,
+    squeeze_, unsqueeze_, resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory, is_shared, record_stream)}
 METHODS["is_pinned"], METHODS["clip_"] = _is_pinned, clamp_
 METHODS["swapdims_"] = METHODS["swapaxes_"] = transpose_
-FUNCTIONS = {"fill": lambda input, value: fill_(input.clone(), value)}
-FUNCTIONS["zero_"], FUNCTIONS["fill_"], FUNCTIONS["resize_as_"] = zero_, fill_, resize_as_
-assert D
+FUNCTIONS = {"fill": lambda input, value: fill_(input.clone(), value),
+             "zero_": zero_, "fill_": fill_, "resize_as_": resize_as_}

@@ -1,0 +1,28 @@
+"""The _copy forms: what a view op shows, in memory of its own."""
+from __future__ import annotations
+
+from typing import Any
+
+from ..dispatch import into
+from . import join, view
+
+
+def _copy_of(name: str, fn) -> Any:
+    def copied(input, *args, out=None, **kwargs):
+        got = fn(input, *args, **kwargs)
+        got = tuple(t.clone() for t in got) if isinstance(got, tuple | list) else got.clone()
+        if out is None:
+            return got
+        result = into(out, got)
+        return None if isinstance(got, tuple) else result
+    copied.__name__ = copied.__qualname__ = name
+    copied.__doc__ = f"What {name.removesuffix('_copy')} shows, in memory of its own."
+    return copied
+
+
+FUNCTIONS = {f"{name}_copy": _copy_of(f"{name}_copy", fn) for name, fn in {
+    "alias": view.alias_view, "as_strided": view.as_strided, "detach": lambda x: x.detach(), "diagonal": view.diagonal,
+    "expand": view.expand, "narrow": view.narrow, "permute": view.permute, "select": view.select, "squeeze": view.squeeze,
+    "split": join.split, "split_with_sizes": join.split_with_sizes, "t": view.t, "transpose": view.transpose,
+    "unbind": join.unbind, "unfold": view.unfold, "unsqueeze": view.unsqueeze, "view": view.view_}.items()}
+METHODS = {"narrow_copy": FUNCTIONS["narrow_copy"]}
