@@ -40,7 +40,8 @@ class dtype:
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
         if self.category < FLOAT:
-            raise RuntimeError(f"Unknown Complex ScalarType for {self.name.capitalize()}")
+            title = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int"}.get(self.name, "Long")
+            raise RuntimeError(f"Unknown Complex ScalarType for {title}")
         return {float64: complex128, complex128: complex128}.get(self, complex64)
 
 

@@ -367,8 +367,29 @@ def from_numpy(ndarray) -> Tensor:
 
 
 def from_dlpack(ext, *, device=None, copy=None) -> Tensor:
-    """A tensor on the memory of any object with `__dlpack__`."""
-    return tensor_from(np.from_dlpack(ext))
+    """A tensor on the memory of any object with `__dlpack__` (or of a DLPack capsule)."""
+    t = tensor_from(np.from_dlpack(ext if hasattr(ext, "__dlpack__") else _Capsule(ext)))
+    if copy:
+        t = t.clone()
+    return t if device is None else t.to(device)
+
+
+class _Capsule:
+    """A bare DLPack capsule of CPU memory as the object that NumPy asks for."""
+
+    def __init__(self, capsule):
+        self.capsule = capsule
+
+    def __dlpack__(self, **kwargs):
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def to_dlpack(tensor):
+    """A DLPack capsule on the tensor's memory."""
+    return tensor.__dlpack__(max_version=(1, 0))
 
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
@@ -501,4 +522,5 @@ def polar(abs, angle, *, out=None) -> Tensor:
 FUNCTIONS: dict[str, Any] = {f.__name__: f for f in (
     zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided, empty_permuted, tensor, as_tensor,
     asarray, from_numpy, from_dlpack, frombuffer, scalar_tensor, arange, linspace, logspace, eye, polar)}
+FUNCTIONS["to_dlpack"] = to_dlpack
 FUNCTIONS["complex"], FUNCTIONS["range"] = complex_, range_

@@ -1,4 +1,4 @@
 """Tools around training: data loading, checkpointing, hooks, TensorBoard."""
-from . import checkpoint, data, hooks
+from . import checkpoint, data, dlpack, hooks
 
-__all__ = ["checkpoint", "data", "hooks"]
+__all__ = ["checkpoint", "data", "dlpack", "hooks"]
