@@ -1,9 +1,9 @@
 """The emitter: loop nests around scalar expressions, as Python text.
 
-Every eager pointwise and reduction op, every fused composite and every compiled graph goes through the templates here.
-A kernel is `k(lo, hi, outputs, inputs, scalars, sizes and strides)`; it is specialised on types, on the number of loops
-and on whether the innermost step is 0, 1 or another number, never on sizes. The CUDA form is the same text with a
-grid-stride loop header (kernels/cuda/template.py)."""
+Every eager pointwise and reduction op, every fused composite and every compiled graph goes through the
+templates here. A kernel is `k(lo, hi, outputs, inputs, scalars, sizes and strides)`; it is specialised on
+types, on the number of loops and on whether the innermost step is 0, 1 or another number, never on sizes. The
+CUDA form is the same text with a grid-stride loop header (kernels/cuda/template.py)."""
 from __future__ import annotations
 
 import cmath
@@ -16,12 +16,14 @@ import numpy as np
 from . import jit
 from .expr import MEMORY, Block, Expr, Printer, inline, load, stored
 
-# A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a tree after
-# every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 32 numbers, the error of a
-# block stays near one rounding, the loop is vector code, and the order is written here, not chosen by the compiler.
+# A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a
+# tree after every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 32
+# numbers, the error of a block stays near one rounding, the loop is vector code, and the order is written
+# here, not chosen by the compiler.
 LANES = 128
 BLOCK = 4096
-# Columns of a strided reduction done at once: 1,024 float64 accumulators are 8 KiB, a quarter of the L1 cache.
+# Columns of a strided reduction done at once: 1,024 float64 accumulators are 8 KiB, a quarter of the L1
+# cache.
 TILE = 1024
 WIDE = {"float32": "float64", "float64": "float64", "complex64": "complex128", "complex128": "complex128",
         "bool": "bool"}
@@ -37,11 +39,11 @@ class Text(NamedTuple):
     def function(self) -> Callable:
         """The kernel as a Python function."""
         space: dict[str, Any] = {"math": math, "cmath": cmath, **self.bound}
-        for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-                  "complex64", "complex128"):
+        for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+                  "uint64", "complex64", "complex128"):
             space[t] = getattr(np, t)
-        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "lanes", "bf16_load", "bf16_store", "f16_load",
-                  "f16_store"):
+        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "lanes", "bf16_load",
+                  "bf16_store", "f16_load", "f16_store"):
             space[f] = getattr(jit, f)
         exec(compile(self.source, f"<kernel {self.name}>", "exec"), space)
         return space[self.name]
@@ -54,8 +56,8 @@ class Text(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """One input of a kernel. `memory` is the element type in memory; `step` the innermost step: 0, 1 or -1 for any
-    other; a `scalar` is a Python number passed by value."""
+    """One input of a kernel. `memory` is the element type in memory; `step` the innermost step: 0, 1 or -1
+    for any other; a `scalar` is a Python number passed by value."""
     name: str
     memory: str
     step: int = 1
@@ -86,8 +88,9 @@ def pointwise(name: str, build: Build, ins: Sequence[Operand], outs: Sequence[Op
               target: str = "cpu") -> Text:
     """Text of a kernel that computes `outs` from `ins` element by element.
 
-    Arguments: arrays, numbers, offsets, then sizes and strides. `depth` None: all arrays are dense with one layout; items are elements. Otherwise `depth` outer loops, whose index
-    is the item number, stand around an inner loop with each operand's `step`; depth 0 has only the inner loop."""
+    Arguments: arrays, numbers, offsets, then sizes and strides. `depth` None: all arrays are dense with one
+    layout; items are elements. Otherwise `depth` outer loops, whose index is the item number, stand around an
+    inner loop with each operand's `step`; depth 0 has only the inner loop."""
     block = Block(target)
     params, signature = ["lo", "hi"], ["int64", "int64"]
     arrays = [o for o in [*outs, *ins] if not o.scalar]
@@ -118,7 +121,8 @@ def pointwise(name: str, build: Build, ins: Sequence[Operand], outs: Sequence[Op
             code = [*start, "for i in range(lo, hi):", *_indent(body)]
         else:
             params.append("n")
-            code = ["for r in range(lo, hi):", *_indent(head + start + ["for i in range(n):", *_indent(body)])]
+            code = ["for r in range(lo, "
+                    "hi):", *_indent(head + start + ["for i in range(n):", *_indent(body)])]
     return _finish(name, printer, params, signature, code, block)
 
 
@@ -153,8 +157,8 @@ def _indent(lines: Sequence[str], by: int = 4) -> list[str]:
 
 
 class Fold(NamedTuple):
-    """A reduction: `combine(acc, x)` from `init`; `finish(acc, n)` makes the result of n elements. `before(x)` is
-    applied to each element first (a fused pointwise op)."""
+    """A reduction: `combine(acc, x)` from `init`; `finish(acc, n)` makes the result of n elements.
+    `before(x)` is applied to each element first (a fused pointwise op)."""
     combine: Callable
     init: Any
     finish: Callable | None = None
@@ -187,13 +191,16 @@ def _result(block: Block, fold: Fold, acc: str, dtype: str, compute: str, memory
     if fold.finish is not None:
         e = inline(block, fold.finish, (e, block.cast(block.make("name", "int64", (), count), dtype)
                                         if not dtype.startswith("int") else block.make("name", "int64", (), count)))
-    return stored(block, block.cast(e, compute) if compute in ("float32", "float64") and fold.finish is None else e, memory)
+    return stored(block,
+                  block.cast(e, compute) if compute in ("float32", "float64") and fold.finish is None else e,
+                  memory)
 
 
 def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
                 target: str = "cpu") -> Text:
-    """Text of a reduction whose items are output elements: `depth` kept dimensions, `loops` reduced ones, the last of
-    which steps by `x.step`. Blocks of BLOCK elements are folded in `compute`, their results in its wide type."""
+    """Text of a reduction whose items are output elements: `depth` kept dimensions, `loops` reduced ones, the
+    last of which steps by `x.step`. Blocks of BLOCK elements are folded in `compute`, their results in its
+    wide type."""
     block, big = Block(target), wide(compute)
     params, signature = ["lo", "hi", out.name, x.name], ["int64", "int64", _slot(out.memory), _slot(x.memory)]
     printer = Printer(block)
@@ -206,7 +213,8 @@ def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, d
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), compute)
     lines, (step,) = printer.statements([_combine(block, fold, _lane("acc", compute), value, compute)])
-    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"], "0", f"m{loops - 1}")
+    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"], "0",
+                          f"m{loops - 1}")
     place = " + ".join([f"p_{x.name}", *[f"j{k} * z{k}" for k in range(loops - 1)]])
     nest = [f"p = {place}", *inner]
     for k in range(loops - 2, -1, -1):
@@ -233,7 +241,8 @@ def _folded(printer: Printer, folds: dict[str, tuple[Fold, str, str]], loop: Seq
             ) -> tuple[list[str], list[str]]:
     """(lines before the row loop, lines that fold elements lo … hi-1 into the totals).
 
-    folds: accumulator name → (fold, type computed in, name of its total); `loop` folds element i into lane i - q."""
+    folds: accumulator name → (fold, type computed in, name of its total); `loop` folds element i into lane i
+    - q."""
     make, reset, tree, join = [], [], [], []
     for acc, (fold, compute, total) in folds.items():
         block, big = Block(printer.block.target), wide(compute)
@@ -248,8 +257,10 @@ def _folded(printer: Printer, folds: dict[str, tuple[Fold, str, str]], loop: Seq
         join += [*lines, f"{total} = {text}"]
     return make, [f"for b in range({lo}, {hi}, {BLOCK}):", *_indent([
         f"e = min(b + {BLOCK}, {hi})", f"for j in range({LANES}):", *_indent(reset),
-        f"for q in range(b, e, {LANES}):", *_indent([f"for i in range(q, min(q + {LANES}, e)):", *_indent(loop)]),
-        f"h = {LANES}", "while h > 1:", *_indent(["h = h // 2", "for j in range(h):", *_indent(tree)]), *join])]
+        "for q in range(b, e, "
+        f"{LANES}):", *_indent([f"for i in range(q, min(q + {LANES}, e)):", *_indent(loop)]),
+        "h = "
+        f"{LANES}", "while h > 1:", *_indent(["h = h // 2", "for j in range(h):", *_indent(tree)]), *join])]
 
 
 def _typed(text: str, dtype: str) -> str:
@@ -258,7 +269,8 @@ def _typed(text: str, dtype: str) -> str:
 
 
 def reduce_chunks(name: str, fold: Fold, x: Operand, out: Operand, compute: str, target: str = "cpu") -> Text:
-    """Text of the first phase of reducing one long dense array: item c folds elements c·size … into out[c] (wide)."""
+    """Text of the first phase of reducing one long dense array: item c folds elements c·size … into out[c]
+    (wide)."""
     block, big = Block(target), wide(compute)
     printer = Printer(block)
     params = ["lo", "hi", out.name, x.name, "size", "n", "o_x"]
@@ -267,16 +279,19 @@ def reduce_chunks(name: str, fold: Fold, x: Operand, out: Operand, compute: str,
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), compute)
     lines, (step,) = printer.statements([_combine(block, fold, _lane("acc", compute), value, compute)])
-    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"], "r * size", "end")
+    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"],
+                          "r * size", "end")
     code = [*make, "for r in range(lo, hi):", *_indent([f"total = {_start(printer, fold, big)}",
-                                                        "end = min(r * size + size, n)", *inner, f"{out.name}[r] = total"])]
+                                                        "end = min(r * "
+                                                        "size + size, n)", *inner, f"{out.name}[r] = total"])]
     return _finish(name, printer, params, signature, code, block)
 
 
 def reduce_columns(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
                    target: str = "cpu") -> Text:
-    """Text of a reduction whose reduced dimensions are the slow ones: items are tiles of TILE neighbouring outputs,
-    folded together in `total` (scratch, wide type, as long as the output), so memory is read in order."""
+    """Text of a reduction whose reduced dimensions are the slow ones: items are tiles of TILE neighbouring
+    outputs, folded together in `total` (scratch, wide type, as long as the output), so memory is read in
+    order."""
     block, big = Block(target), wide(compute)
     params = ["lo", "hi", out.name, x.name, "total"]
     signature = ["int64", "int64", _slot(out.memory), _slot(x.memory), _slot(big)]
@@ -297,16 +312,17 @@ def reduce_columns(name: str, fold: Fold, x: Operand, out: Operand, compute: str
     put = f"{out.name}[p_{out.name} + (t + i) * s_out] = " + (f"{wrap}({text})" if wrap else text)
     code = ["for r in range(lo, hi):",
             *_indent([f"t = (r % tiles) * {TILE}", *head, *start, f"e = min({TILE}, width - t)",
-                      "a = (r // tiles) * width + t", "for i in range(e):", *_indent([f"total[a + i] = {first}"]),
+                      "a = (r // tiles) * "
+                      "width + t", "for i in range(e):", *_indent([f"total[a + i] = {first}"]),
                       *nest, "for i in range(e):", *_indent([*tail, put])])]
     return _finish(name, printer, params, signature, code, block)
 
 
 # ---------------------------------------------------------------------------------------------- fused rows
 class Step(NamedTuple):
-    """One step of a fused row kernel. kind "load" (args: input number), "value" (args: steps; data: build(block, values,
-    numbers)), "fold" (data: (Fold, type computed in)), "store". `level`: the pass after which the value is known;
-    `full`: it varies along the row."""
+    """One step of a fused row kernel. kind "load" (args: input number), "value" (args: steps; data:
+    build(block, values, numbers)), "fold" (data: (Fold, type computed in)), "store". `level`: the pass after
+    which the value is known; `full`: it varies along the row."""
     kind: str
     args: tuple[int, ...]
     dtype: str
@@ -317,8 +333,8 @@ class Step(NamedTuple):
 
 def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],
                outs: Sequence[Operand], depth: int, target: str = "cpu") -> Text:
-    """Text of a kernel whose items are rows: each pass runs along the row, folds the reductions whose inputs are known
-    and stores the outputs that are; values of whole rows stand between the passes."""
+    """Text of a kernel whose items are rows: each pass runs along the row, folds the reductions whose inputs
+    are known and stores the outputs that are; values of whole rows stand between the passes."""
     params, signature = ["lo", "hi"], ["int64", "int64"]
     arrays = [*outs, *ins]
     for o in arrays:
@@ -338,9 +354,11 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
     stores = [s for s in program if s.kind == "store"]
 
     def values(block: Block):
-        """How a step's value is expressed in a block: row values that are known by name, the rest recomputed."""
+        """How a step's value is expressed in a block: row values that are known by name, the rest
+        recomputed."""
         memo: dict[int, Expr] = {}
-        known = [block.make(e.op, e.dtype, tuple(block.make(a.op, a.dtype, (), a.value) for a in e.args), e.value)
+        known = [block.make(e.op, e.dtype, tuple(block.make(a.op, a.dtype, (), a.value) for a in e.args),
+                            e.value)
                  for e in numbers]
 
         def value(i: int) -> Expr:
@@ -364,7 +382,8 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
     for level in range(last + 1):
         block = Block(target)
         value = values(block)
-        rows = [i for i, s in enumerate(program) if s.level == level and not s.full and s.kind in ("load", "value")]
+        rows = [i for i, s in enumerate(program)
+                if s.level == level and not s.full and s.kind in ("load", "value")]
         lines, texts = emitted([value(i) for i in rows], block)
         body += lines + [f"v{i} = {t}" for i, t in zip(rows, texts)]
         named.update({i: f"v{i}" for i in rows})
@@ -392,7 +411,8 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
                 table = {f"acc{i}": (*program[i].data, f"total{i}") for i in folds}
                 made, nest = _folded(printer, table, loop, "0", "n")
                 before += made
-                body += [*[f"total{i} = {_start(printer, program[i].data[0], wide(program[i].data[1]))}" for i in folds], *nest]
+                body += [*[f"total{i} = {_start(printer, program[i].data[0], wide(program[i].data[1]))}"
+                           for i in folds], *nest]
             else:
                 body += ["for i in range(n):", *_indent(loop)]
         for i in folds:
@@ -411,4 +431,5 @@ def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scala
             lines, (t,) = emitted([root], block)
             body += [*lines, f"{outs[k].name}[p_{outs[k].name}] = " + (f"{wrap}({t})" if wrap else t)]
     probe.bound = bound
-    return _finish(name, printer, params, signature, [*before, "for r in range(lo, hi):", *_indent(body)], probe)
+    return _finish(name, printer, params, signature, [*before, "for r in range(lo, "
+                                                               "hi):", *_indent(body)], probe)

@@ -1,9 +1,9 @@
 """Scalar expressions: a typed DAG built from the Python text of op bodies, and its printer.
 
-A body is a plain function of scalars in straight-line form: assignments to names, `a if c else b`, arithmetic,
-comparisons, `math.*`, calls of other such functions, one return. Its AST is evaluated here with symbolic arguments, so
-bodies that call bodies, and graphs of many ops, become one DAG in which equal expressions are one node. Literals take
-the type of the operand they meet, so a float32 body stays float32."""
+A body is a plain function of scalars in straight-line form: assignments to names, `a if c else b`,
+arithmetic, comparisons, `math.*`, calls of other such functions, one return. Its AST is evaluated here with
+symbolic arguments, so bodies that call bodies, and graphs of many ops, become one DAG in which equal
+expressions are one node. Literals take the type of the operand they meet, so a float32 body stays float32."""
 from __future__ import annotations
 
 import ast
@@ -33,15 +33,17 @@ COMPLEX_FORMS = {
     "exp2": lambda z: math.exp(z * 0.6931471805599453),
     "expm1": lambda z: math.exp(z) - 1}
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
-BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
-          ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>"}
+BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
+          ast.Pow: "**", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>"}
 _FOLD = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
-         "//": lambda a, b: a // b, "%": lambda a, b: a % b, "**": lambda a, b: a**b, "<<": lambda a, b: a << b,
-         ">>": lambda a, b: a >> b, "&": lambda a, b: a & b, "|": lambda a, b: a | b, "^": lambda a, b: a ^ b}
+         "//": lambda a, b: a // b, "%": lambda a, b: a % b, "**": lambda a, b: a**b,
+         "<<": lambda a, b: a << b, ">>": lambda a, b: a >> b, "&": lambda a, b: a & b,
+         "|": lambda a, b: a | b, "^": lambda a, b: a ^ b}
 
 
 class Expr:
-    """One value: an operation `op` on `args`, of type `dtype` (None: a literal that has not met a typed operand)."""
+    """One value: an operation `op` on `args`, of type `dtype` (None: a literal that has not met a typed
+    operand)."""
 
     __slots__ = ("op", "dtype", "args", "value")
 
@@ -53,8 +55,9 @@ class Expr:
 
 
 class Block:
-    """Expressions of one loop body. Equal expressions are one object. `target` is "cpu" or "cuda": on the CPU the
-    transcendental functions become polynomials that vectorise (scalar.py), on CUDA they are libdevice's."""
+    """Expressions of one loop body. Equal expressions are one object. `target` is "cpu" or "cuda": on the CPU
+    the transcendental functions become polynomials that vectorise (scalar.py), on CUDA they are
+    libdevice's."""
 
     def __init__(self, target: str = "cpu"):
         self.target = target
@@ -132,8 +135,8 @@ class Block:
         return self.make(op, dtype, (a, b))
 
     def quotient(self, a: Expr, b: Expr) -> Expr:
-        """a / b of complex numbers by Smith's rule (divide by the larger part first); a / 0 is a's parts over +0. Written
-        out because Numba's own division raises where b is 0, and kernels must not."""
+        """a / b of complex numbers by Smith's rule (divide by the larger part first); a / 0 is a's parts over
+        +0. Written out because Numba's own division raises where b is 0, and kernels must not."""
         part = PARTS[b.dtype or "complex128"]
         (x, y), (c, d) = [[self.make(k, part, (z,)) for k in ("real", "imag")] for z in (a, b)]
         size = lambda v: self.make("abs", part, (v,))
@@ -150,8 +153,8 @@ class Block:
                                               self.select(zero, self.binary("/", y, size(p)), imag)))
 
     def shift(self, op: str, a: Expr, b: Expr) -> Expr:
-        """a << b, a >> b where b may be negative or no less than the width: then 0 and the sign, as in PyTorch (the
-        machine's shift takes b modulo the width)."""
+        """a << b, a >> b where b may be negative or no less than the width: then 0 and the sign, as in
+        PyTorch (the machine's shift takes b modulo the width)."""
         dtype = a.dtype or "int64"
         n = BITS[dtype]
         far = self.binary("|", self.compare("<", b, self.const(0)), self.compare(">=", b, self.const(n)))
@@ -175,8 +178,10 @@ class Block:
         if dtype in PARTS:  # 0 to a complex power: 0 right of the imaginary axis, else not a number
             out = self.make("**", dtype, (a, b))
             right = self.compare(">", self.make("real", PARTS[dtype], (b,)), self.const(0.0))
-            edge = self.make("complex", dtype, (self.select(right, self.const(0.0, PARTS[dtype]), self.const(math.inf, PARTS[dtype])),
-                                                self.select(right, self.const(0.0, PARTS[dtype]), self.const(math.nan, PARTS[dtype]))))
+            edge = self.make("complex", dtype, (self.select(right, self.const(0.0, PARTS[dtype]),
+                                                            self.const(math.inf, PARTS[dtype])),
+                                                self.select(right, self.const(0.0, PARTS[dtype]),
+                                                            self.const(math.nan, PARTS[dtype]))))
             special = self.binary("&", self.compare("==", a, zero), self.compare("!=", b, zero))
             return self.select(special, edge, out)
         if dtype is None or dtype.startswith("u") or dtype == "bool" or b.op == "const":
@@ -263,7 +268,8 @@ def _parsed(fn: Callable) -> tuple[list[str], list[ast.stmt]]:
                 a = node.args
                 return [p.arg for p in a.posonlyargs + a.args + a.kwonlyargs], node.body
     # Of several lambdas in one statement, the innermost that spans all positions of the code.
-    spots = [(line - first + 1, col - indent) for line, _, col, _ in code.co_positions() if line and col is not None]
+    spots = [(line - first + 1, col - indent)
+             for line, _, col, _ in code.co_positions() if line and col is not None]
     spots = [s for s in spots if s[0] > 0 and s[1] >= 0 and s != (code.co_firstlineno - first + 1, -indent)]
     found = None
     for node in ast.walk(tree):
@@ -350,7 +356,8 @@ class _Eval:
             return functools.reduce(lambda p, q: b.make("&", "bool", (p, q)), parts)
         if isinstance(e, ast.BoolOp):
             op = "&" if isinstance(e.op, ast.And) else "|"
-            return functools.reduce(lambda p, q: b.make(op, "bool", (p, q)), [b.truth(self.value(v)) for v in e.values])
+            return functools.reduce(lambda p, q: b.make(op, "bool", (p, q)),
+                                    [b.truth(self.value(v)) for v in e.values])
         if isinstance(e, ast.IfExp):
             return b.select(b.truth(self.value(e.test)), self.value(e.body), self.value(e.orelse))
         if isinstance(e, ast.Call):
@@ -445,7 +452,8 @@ class Printer:
         return out
 
     def statements(self, roots: Sequence[Expr], known: dict[int, str] | None = None) -> tuple[list[str], list[str]]:
-        """(lines that compute the shared values, the text of each root). `known` names values that lines before hold."""
+        """(lines that compute the shared values, the text of each root). `known` names values that lines
+        before hold."""
         uses: dict[int, int] = {}
         order: list[Expr] = []
         known = dict(known or {})
@@ -484,7 +492,8 @@ class Printer:
         a = [of[id(x)] for x in e.args]
         op, dtype = e.op, e.dtype or "float64"
         if op == "const":
-            return self.constant(e.value, dtype if e.dtype else ("float64" if isinstance(e.value, float) else "int64"))
+            return self.constant(e.value,
+                                 dtype if e.dtype else ("float64" if isinstance(e.value, float) else "int64"))
         if op in ("load", "name"):
             return e.value
         if op == "select":
@@ -514,7 +523,8 @@ class Printer:
         if op.startswith("math."):
             module = "cmath" if dtype.startswith("complex") else "math"
             t = f"{module}.{op[5:]}({', '.join(map(_bare, a))})"
-            return f"{dtype}({t})" if op[5:] in ("sqrt", "lgamma", "pow", "atan2", "hypot", "copysign", "fmod", "erf", "erfc") \
+            return f"{dtype}({t})" if op[5:] in ("sqrt", "lgamma", "pow", "atan2", "hypot", "copysign",
+                                                 "fmod", "erf", "erfc") \
                 and dtype == "float32" else t
         if op.startswith("call."):
             return f"{op[5:]}({', '.join(map(_bare, a))})"

@@ -1,13 +1,14 @@
-"""From a kernel's Python text to a native function, cached on disk by content. The only module that imports numba.
+"""From a kernel's Python text to a native function, cached on disk by content. The only module that imports
+numba.
 
-A kernel is a plain function `k(lo, hi, *arrays, *ints, *floats)` of flat arrays that does the independent work items
-`lo … hi-1`. Numba types it (arrays become bare pointers, so an index costs no wrap-around test), LLVM optimises it, and
-an entry point written here, in LLVM IR, reads the data pointers straight from the ndarray objects: a call costs about
-60 ns where a numba dispatcher costs 300. The object code is kept under its content hash; a process that finds all its
-kernels there never imports numba.
+A kernel is a plain function `k(lo, hi, *arrays, *ints, *floats)` of flat arrays that does the independent
+work items `lo … hi-1`. Numba types it (arrays become bare pointers, so an index costs no wrap-around test),
+LLVM optimises it, and an entry point written here, in LLVM IR, reads the data pointers straight from the
+ndarray objects: a call costs about 60 ns where a numba dispatcher costs 300. The object code is kept under
+its content hash; a process that finds all its kernels there never imports numba.
 
-Environment: NUMTORCH_CACHE=DIR moves the cache, `off` disables it. NUMBA_DISABLE_JIT=1 runs the text as Python.
-NUMBA_BOUNDSCHECK=1 compiles with checked arrays instead of pointers."""
+Environment: NUMTORCH_CACHE=DIR moves the cache, `off` disables it. NUMBA_DISABLE_JIT=1 runs the text as
+Python. NUMBA_BOUNDSCHECK=1 compiles with checked arrays instead of pointers."""
 from __future__ import annotations
 
 import ctypes
@@ -27,8 +28,9 @@ float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 
-# NaN and inf keep their meaning; sums may be reassociated and products contracted to fma. Not `arcp`: with it LLVM takes
-# the reciprocal square root estimate in vector loops and not in scalar ones, so bits would depend on the layout.
+# NaN and inf keep their meaning; sums may be reassociated and products contracted to fma. Not `arcp`: with it
+# LLVM takes the reciprocal square root estimate in vector loops and not in scalar ones, so bits would depend
+# on the layout.
 FAST_MATH = ("contract", "nsz", "reassoc")
 
 DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -183,22 +185,26 @@ def _numba_intrinsics() -> dict[str, Any]:
 
     @intrinsic
     def nb_f16_load(ctx, u):
-        return nt.float32(nt.uint16), lambda c, b, s, a: b.fpext(b.bitcast(a[0], ir.HalfType()), ir.FloatType())
+        return nt.float32(nt.uint16), lambda c, b, s, a: b.fpext(b.bitcast(a[0], ir.HalfType()),
+                                                                 ir.FloatType())
 
     @intrinsic
     def nb_f16_store(ctx, x):
-        return nt.uint16(nt.float32), lambda c, b, s, a: b.bitcast(b.fptrunc(a[0], ir.HalfType()), ir.IntType(16))
+        return nt.uint16(nt.float32), lambda c, b, s, a: b.bitcast(b.fptrunc(a[0], ir.HalfType()),
+                                                                   ir.IntType(16))
 
-    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, lanes=nb_lanes, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
+    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, lanes=nb_lanes,
+                **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
                 bf16_store=nb_bf16_store, f16_load=nb_f16_load, f16_store=nb_f16_store)
 
 
 _intrinsic_table: dict[str, Any] = {}
 
 
-# ------------------------------------------------------------------------------------------------ content hash
+# ----------------------------------------------------------------------------------------------- content hash
 def _describe(fn: Callable, seen: dict) -> list:
-    """What a function computes, without file names or line numbers: code, constants, and what its globals mean."""
+    """What a function computes, without file names or line numbers: code, constants, and what its globals
+    mean."""
     code = fn.__code__
     out: list = [code.co_name, code.co_code.hex(), code.co_varnames, _constants(code)]
     for name in dict.fromkeys(_all_names(code)):
@@ -229,14 +235,14 @@ _host: tuple | None = None
 
 
 def host() -> tuple:
-    """CPU name, feature string, library versions and this module's own part: what compiled code depends on besides its
-    text."""
+    """CPU name, feature string, library versions and this module's own part: what compiled code depends on
+    besides its text."""
     global _host
     if _host is None:
         import llvmlite
         import llvmlite.binding as ll
-        _host = (ll.get_host_cpu_name(), ll.get_host_cpu_features().flatten(), llvmlite.__version__, _numba_version(),
-                 sys.version_info[:2], _build(), object.__basicsize__)
+        _host = (ll.get_host_cpu_name(), ll.get_host_cpu_features().flatten(), llvmlite.__version__,
+                 _numba_version(), sys.version_info[:2], _build(), object.__basicsize__)
     return _host
 
 
@@ -275,8 +281,8 @@ def content_hash(fn: Callable, signature: tuple[str, ...]) -> str:
 
 # ------------------------------------------------------------------------------------------------ disk cache
 class Cache:
-    """Object files by content hash in a folder that only this user can write. A damaged, foreign or group-writable
-    entry is ignored, never loaded; writes are atomic."""
+    """Object files by content hash in a folder that only this user can write. A damaged, foreign or
+    group-writable entry is ignored, never loaded; writes are atomic."""
 
     def __init__(self) -> None:
         self.folder: str | None = None
@@ -297,8 +303,8 @@ class Cache:
                     self.folder = where
                 else:
                     import warnings
-                    warnings.warn(f"the kernel cache {where!r} is not a folder that only you can write; it is not used "
-                                  "(set NUMTORCH_CACHE to another folder)", stacklevel=2)
+                    warnings.warn(f"the kernel cache {where!r} is not a folder that only you can write; it "
+                                  "is not used (set NUMTORCH_CACHE to another folder)", stacklevel=2)
             except OSError:
                 self.folder = None
         return self.folder
@@ -353,7 +359,8 @@ class _Engine:
         ll.initialize_native_asmprinter()
         self.ll = ll
         target = ll.Target.from_default_triple()
-        self.machine = target.create_target_machine(cpu=ll.get_host_cpu_name(), opt=3, jit=True, codemodel="jitdefault",
+        self.machine = target.create_target_machine(cpu=ll.get_host_cpu_name(), opt=3, jit=True,
+                                                    codemodel="jitdefault",
                                                     features=ll.get_host_cpu_features().flatten())
         self.jit = ll.create_mcjit_compiler(ll.parse_assembly(""), self.machine)
         self.methods: list = []
@@ -423,11 +430,13 @@ def _entry(key: str, native: str, signature: tuple[str, ...]) -> str:
         body = [f"define ptr @{key}_{suffix}(ptr %self, ptr %args, i64 %n) {{",
                 f"  %ok = icmp eq i64 %n, {n}", "  br i1 %ok, label %a0, label %badcount", "badcount:",
                 f"  %te0 = load ptr, ptr @{key}_error",
-                f"  %e0 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te0, ptr @{key}_count, i64 {n})", "  ret ptr null"]
+                f"  %e0 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te0, ptr @{key}_count, i64 {n})",
+                "  ret ptr null"]
         values, blocks = [], [f"a{i}" for i in range(n)] + ["go"]
         kinds = []
         for i, code in enumerate(signature):
-            body += [f"a{i}:", f"  %p{i} = getelementptr ptr, ptr %args, i64 {i}", f"  %o{i} = load ptr, ptr %p{i}"]
+            body += [f"a{i}:", f"  %p{i} = getelementptr ptr, ptr %args, "
+                               f"i64 {i}", f"  %o{i} = load ptr, ptr %p{i}"]
             if code[0] == "*":
                 body += [f"  %tp{i} = getelementptr i8, ptr %o{i}, i64 {object.__basicsize__ - 8}",
                          f"  %ty{i} = load ptr, ptr %tp{i}", f"  %want{i} = load ptr, ptr @{key}_ndarray",
@@ -454,9 +463,12 @@ def _entry(key: str, native: str, signature: tuple[str, ...]) -> str:
         body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
         if free:
             body.append("  call void @PyEval_RestoreThread(ptr %state)")
-        # Numba's statuses: 0 a value, -2 None; any other is an exception, and the results are not all written.
-        body += ["  %value = icmp eq i32 %status, 0", "  %none = icmp eq i32 %status, -2", "  %whole = or i1 %value, %none",
-                 "  br i1 %whole, label %done, label %stopped", "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
+        # Numba's statuses: 0 a value, -2 None; any other is an exception, and the results are not all
+        # written.
+        body += ["  %value = icmp eq "
+                 "i32 %status, 0", "  %none = icmp eq i32 %status, -2", "  %whole = or i1 %value, %none",
+                 "  br i1 %whole, label %done, label "
+                 "%stopped", "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
                  f"  %e2 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te2, ptr @{key}_stop, i32 %status)",
                  "  ret ptr null", "done:"]
         if sys.version_info < (3, 12):  # None is immortal from 3.12 on
@@ -535,7 +547,8 @@ def _object_code(fn: Callable, signature: tuple[str, ...], key: str) -> bytes:
         print(text, file=sys.stderr)
     module = ll.parse_assembly(text)
     needs_numba = any(f.is_declaration and f.name.startswith(("numba_", "NRT_")) for f in module.functions)
-    module.link_in(ll.parse_assembly(f"declare i32 @{native}({_declared(signature)})\n" + _entry(key, native, signature)))
+    module.link_in(ll.parse_assembly("declare i32 "
+                                     f"@{native}({_declared(signature)})\n" + _entry(key, native, signature)))
     module.verify()
     return (b"n" if needs_numba else b"-") + engine().machine.emit_object(module)
 
@@ -558,7 +571,8 @@ class KernelError(RuntimeError):
 
 
 def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
-    """Compile the kernel `fn` for argument types such as ("int64", "int64", "*float32", "*float32", "int64")."""
+    """Compile the kernel `fn` for argument types such as ("int64", "int64", "*float32", "*float32",
+    "int64")."""
     if DISABLED:
         run = _retyped(plain(fn), signature)
         return Native(fn, signature, run, run)
@@ -576,7 +590,8 @@ def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
             try:
                 blob = _object_code(fn, signature, key)
             except Exception as e:
-                raise KernelError(f"the kernel {fn.__name__!r} does not compile for ({', '.join(signature)}): "
+                raise KernelError(f"the kernel {fn.__name__!r} does not compile for "
+                                  f"({', '.join(signature)}): "
                                   f"{str(e).strip().splitlines()[0] if str(e) else type(e).__name__}") from e
             cache.write(key, blob)
             if DEBUG:
@@ -592,8 +607,8 @@ _loaded: dict[str, Native] = {}  # by content: a symbol may stand in the engine 
 
 
 def _retyped(run: Callable, signature: tuple[str, ...]) -> Callable:
-    """`run` on arrays seen as the element types of the signature, as pointers would be: a storage may have been made
-    with another type (x.view(torch.int32))."""
+    """`run` on arrays seen as the element types of the signature, as pointers would be: a storage may have
+    been made with another type (x.view(torch.int32))."""
     types_ = [np.dtype(c[1:]) if c[0] == "*" else None for c in signature]
 
     def retyped(*args):
@@ -660,9 +675,10 @@ def _checked(fn: Callable, signature: tuple[str, ...]) -> Native:
     return Native(fn, signature, run, run)
 
 
-# ------------------------------------------------------------------------------------------------ hand-written kernels
-_CODES = {np.dtype(n): "*" + n for n in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64",
-                                         "float32", "float64", "complex64", "complex128")}
+# --------------------------------------------------------------------------------------- hand-written kernels
+_CODES = {np.dtype(n): "*" + n
+          for n in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64",
+                    "float32", "float64", "complex64", "complex128")}
 _CODES[np.dtype("bool")] = "*uint8"  # a byte in memory; numba's own boolean is one bit
 
 
@@ -693,12 +709,14 @@ class Kernel:
 
 
 def kernel(fn: Callable) -> Kernel:
-    """Make a kernel of a plain function `fn(lo, hi, *arrays, *ints, *floats)`. Arrays are 1-d and contiguous."""
+    """Make a kernel of a plain function `fn(lo, hi, *arrays, *ints, *floats)`. Arrays are 1-d and
+    contiguous."""
     return Kernel(fn)
 
 
 def launch(k: Kernel, n: int, cost: float, *args) -> None:
-    """Do the work items 0 … n-1 of `k`, on several threads where `cost` (about nanoseconds an item) makes it pay."""
+    """Do the work items 0 … n-1 of `k`, on several threads where `cost` (about nanoseconds an item) makes it
+    pay."""
     parallel(k.native(args), n, cost, args)
 
 
@@ -711,7 +729,8 @@ class Pool:
     """Worker threads that each run one range of a kernel. Made when first needed, made anew after a fork."""
 
     def __init__(self) -> None:
-        self.count = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        self.count = max(1,
+                         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         env = os.environ.get("OMP_NUM_THREADS", "")
         if env.isdigit() and int(env) > 0:
             self.count = int(env)
@@ -769,12 +788,15 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # A fork waits for a compilation that another thread is in, so that the child never inherits one half done.
-    os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_after_fork)
+    # A fork waits for a compilation that another thread is in, so that the child never inherits one half
+    # done.
+    os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(),
+                        after_in_child=_after_fork)
 
 
 def parallel(native: Native, n: int, cost: float, args: tuple) -> None:
-    """Run items 0 … n-1 of a compiled kernel, split over the pool where that pays. The split never changes a result."""
+    """Run items 0 … n-1 of a compiled kernel, split over the pool where that pays. The split never changes a
+    result."""
     work = n * cost
     if work < PARALLEL_NS:
         native.call(0, n, *args)

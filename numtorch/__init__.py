@@ -1,6 +1,7 @@
 """numtorch: PyTorch's API made of Python.
 
-`import numtorch as torch` in a script written for PyTorch, or `python -m numtorch script.py` with `import torch` untouched."""
+`import numtorch as torch` in a script written for PyTorch, or `python -m numtorch script.py` with `import
+torch` untouched."""
 from __future__ import annotations
 
 import math as _math
@@ -87,8 +88,8 @@ from .version import __version__  # noqa: E402
 get_printoptions = getattr(printing, "get_printoptions", None)
 
 
-_LAZY = ("amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models", "multiprocessing", "onnx",
-         "profiler", "quantization", "serialization", "signal", "vision")
+_LAZY = ("amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
+         "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal", "vision")
 
 
 def __getattr__(name: str):

@@ -24,7 +24,8 @@ class _Backend(types.ModuleType):
 cudnn = _Backend("cudnn", False, enabled=True, benchmark=False, deterministic=False, allow_tf32=True,
                  version=lambda: None)
 cuda = _Backend("cuda", False, matmul=types.SimpleNamespace(
-    allow_tf32=False, allow_fp16_reduced_precision_reduction=True, allow_bf16_reduced_precision_reduction=True))
+    allow_tf32=False, allow_fp16_reduced_precision_reduction=True,
+    allow_bf16_reduced_precision_reduction=True))
 mkl, mkldnn = _Backend("mkl", False), _Backend("mkldnn", False, enabled=False)
 openmp, mps = _Backend("openmp", False), _Backend("mps", False)
 opt_einsum = _Backend("opt_einsum", False, enabled=False)

@@ -19,13 +19,14 @@ class device:
         if isinstance(type, int):
             index, type = type, "cuda"
         if index is not None and not isinstance(index, int):
-            raise TypeError(f"device(): argument 'index' (position 2) must be int, not {index.__class__.__name__}")
+            raise TypeError("device(): argument 'index' (position 2) must be int, not "
+                            f"{index.__class__.__name__}")
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         if ":" in type:
             if index is not None:
-                raise RuntimeError("type (string) must not include an index because index was passed explicitly: "
-                                   f"{type}")
+                raise RuntimeError("type (string) must not include an index because index was passed "
+                                   f"explicitly: {type}")
             name, _, number = type.partition(":")
             if not number.isdigit() or (len(number) > 1 and number[0] == "0"):
                 raise RuntimeError(f"Invalid device string: '{type}'")
@@ -34,7 +35,8 @@ class device:
         found = _interned.get(key)
         if found is None:
             if type not in _KNOWN:
-                raise RuntimeError(f"Expected one of {', '.join(_KNOWN)} device type at start of device string: {type}")
+                raise RuntimeError(f"Expected one of {', '.join(_KNOWN)} device type at start of device "
+                                   f"string: {type}")
             found = object.__new__(cls)
             found.type, found.index = type, index
             _interned[key] = found

@@ -1,7 +1,8 @@
-"""THE choke point. Every operation on tensors passes through an Op: promote → run on the tensors' device → tape.
+"""THE choke point. Every operation on tensors passes through an Op: promote → run on the tensors' device →
+tape.
 
-An Op is one entry of numtorch/ops: a body, gradient rules and what its kind adds. The kinds (numtorch/kinds) are its
-subclasses; here stands what they share: devices, arguments, the tape, in-place and out= rules."""
+An Op is one entry of numtorch/ops: a body, gradient rules and what its kind adds. The kinds (numtorch/kinds)
+are its subclasses; here stands what they share: devices, arguments, the tape, in-place and out= rules."""
 from __future__ import annotations
 
 import inspect
@@ -91,8 +92,8 @@ def common_device(name: str, tensors: Sequence[Tensor]) -> devices.device:
             if found is cpu and all(not u.layout.shape for u in tensors if u.storage.device is cpu):
                 found = d
                 continue
-            raise RuntimeError("Expected all tensors to be on the same device, but found at least two devices, "
-                               f"{found} and {d}! (when checking argument in {name})")
+            raise RuntimeError("Expected all tensors to be on the same device, but found at least two "
+                               f"devices, {found} and {d}! (when checking argument in {name})")
     return found
 
 
@@ -147,7 +148,8 @@ class Op:
         return found
 
     def record(self, args: dict[str, Any], out: Any, x_before: Tensor | None = None) -> Node | None:
-        """Put this call on the tape if an input requires grad; mark the results. `args`: every argument by name."""
+        """Put this call on the tape if an input requires grad; mark the results. `args`: every argument by
+        name."""
         edges: list = []
         shapes: list[tuple | None] = []
         wanted: list[str] = []
@@ -188,6 +190,11 @@ class Op:
                     saved.append(x_before if x_before is not None and name == self.params[0] else v)
                 else:
                     values[name] = v
+                    if isinstance(v, list | tuple):  # index tensors, say: kept as they are, their versions with them
+                        for i, t in enumerate(v):
+                            if isinstance(t, Tensor):
+                                names.append(f"{name}[{i}]")
+                                saved.append(t)
         node = Node(self, tuple(edges), tuple(shapes), tuple(names), tuple(saved), values, len(outs))
         if len(outs) == 1:
             o = outs[0]
@@ -234,7 +241,8 @@ class Op:
         """Arguments by parameter name, defaults filled in; `input` and `other` stand for x and y."""
         values = dict(zip(self.params, args))
         if len(args) > len(self.params):
-            raise TypeError(f"{self.name}() takes {len(self.params)} positional arguments but {len(args)} were given")
+            raise TypeError(f"{self.name}() takes {len(self.params)} positional arguments but {len(args)} "
+                            "were given")
         for k, v in kwargs.items():
             k = self.renamed(k)
             if k in values:
@@ -245,7 +253,8 @@ class Op:
                 if p not in values:
                     default = self.signature.parameters[p].default
                     if default is inspect.Parameter.empty:
-                        raise TypeError(f'{self.name}() missing 1 required positional arguments: "{PUBLIC.get(p, p)}"')
+                        raise TypeError(f'{self.name}() missing 1 required positional arguments: '
+                                        f'"{PUBLIC.get(p, p)}"')
                     values[p] = default
         return values
 
@@ -263,8 +272,8 @@ class Op:
 
 _SEVERAL = (list, tuple)
 PUBLIC = {"x": "input", "y": "other", "c": "condition"}
-PRIVATE = {"input": "x", "self": "x", "other": "y", "condition": "c", "tensor1": "x", "mat1": "x", "mat2": "y",
-           "axis": "dim", "keepdims": "keepdim", "end": "y", "exponent": "y", "vec": "y"}
+PRIVATE = {"input": "x", "self": "x", "other": "y", "condition": "c", "tensor1": "x", "mat1": "x",
+           "mat2": "y", "axis": "dim", "keepdims": "keepdim", "end": "y", "exponent": "y", "vec": "y"}
 
 registry: dict[str, Op] = {}
 
@@ -291,16 +300,20 @@ def number(v):
 
 
 def public_function(op: Op) -> Callable:
-    """The public function of an op whose arguments go straight to `bind`."""
+    """The public function of an op. A composite that only calls other ops is called without a layer in
+    between."""
+    body = op.body if op.kind == "composite" and not op.rules and not getattr(op, "fuse", False) else op.__call__
     if op.packs is not None:
         def call(input, *args, **kwargs):
-            if args and (isinstance(args[0], int) or len(args) > 1 or
-                         (not isinstance(args[0], tuple | list | D.dtype) and hasattr(args[0], "__index__"))):
-                args = (tuple(args),)
-            return op(input, *args, **kwargs)
+            if args:
+                first = args[0]
+                if type(first) is int or len(args) > 1 or (
+                        not isinstance(first, tuple | list | D.dtype) and hasattr(first, "__index__")):
+                    args = (args,)
+            return op(input, *args, **kwargs) if kwargs else body(input, *args)
     else:
         def call(*args, **kwargs):  # type: ignore[misc]
-            return op(*args, **kwargs)
+            return op(*args, **kwargs) if kwargs else body(*args)
     call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
     call.__qualname__, call.__module__ = op.name, op.body.__module__
     op.call = call
@@ -332,7 +345,8 @@ def wrap_dim(d, ndim: int, name: str = "") -> int:
         d = d.__index__()
     span = max(ndim, 1)
     if not -span <= d < span:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got {d})")
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got "
+                         f"{d})")
     return d % span
 
 
@@ -340,22 +354,25 @@ def reduced_shape(shape, dims: Sequence[int], keepdim: bool) -> tuple[int, ...]:
     return tuple(1 if i in dims else n for i, n in enumerate(shape) if keepdim or i not in dims)
 
 
-# ---------------------------------------------------------------------------------------------- in place and out=
+# ------------------------------------------------------------------------------------------ in place and out=
 def check_inplace(x: Tensor, name: str) -> None:
     """RuntimeError where writing to `x` would break the tape or an expanded tensor."""
     if x.requires_grad and state.grad:
         if x._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         if x._base is not None and x._base.requires_grad and x._base._node is None:
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place "
+                               "operation.")
     elif x._base is not None and state.grad and x._base.requires_grad and x._base._node is None:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place "
+                           "operation.")
     if x.layout.dense:
         return
     for n, s in zip(x.layout.shape, x.layout.strides):
         if s == 0 and n > 1:
-            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                               "memory location. Please clone() the tensor before performing the operation.")
+            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers "
+                               "to a single memory location. Please clone() the tensor before performing the "
+                               "operation.")
 
 
 TITLES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
@@ -366,11 +383,13 @@ TITLES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "in
 def check_cast(from_: D.dtype, to: D.dtype) -> None:
     """RuntimeError unless results of type `from_` may be stored in `to`."""
     if not D.can_cast(from_, to):
-        raise RuntimeError(f"result type {TITLES[from_.name]} can't be cast to the desired output type {TITLES[to.name]}")
+        raise RuntimeError(f"result type {TITLES[from_.name]} can't be cast to the desired output type "
+                           f"{TITLES[to.name]}")
 
 
 def written(x: Tensor, node: Node | None) -> None:
-    """After a write to `x`: count it; if it was recorded, the tape continues from `node`, also for what `x` views."""
+    """After a write to `x`: count it; if it was recorded, the tape continues from `node`, also for what `x`
+    views."""
     x.storage.version += 1
     if node is None:
         return
@@ -394,8 +413,8 @@ def into(out, result):
     if not isinstance(out, Tensor):
         raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
     if state.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
-                           "arguments requires grad.")
+        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but "
+                           "one of the arguments requires grad.")
     if out.storage.device is not result.storage.device:
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, "
                            f"{result.storage.device} and {out.storage.device}! (when checking argument out)")
@@ -405,9 +424,10 @@ def into(out, result):
             import warnings
             warnings.warn("An output with one or more elements was resized since it had shape "
                           f"{list(out.layout.shape)}, which does not match the required output shape "
-                          f"{list(result.layout.shape)}. This behavior is deprecated, and in a future PyTorch release "
-                          "outputs will not be resized unless they have zero elements. You can explicitly reuse an out "
-                          "tensor t by resizing it, inplace, to zero elements with t.resize_(0).", stacklevel=3)
+                          f"{list(result.layout.shape)}. This behavior is deprecated, and in a future "
+                          "PyTorch release outputs will not be resized unless they have zero elements. You "
+                          "can explicitly reuse an out tensor t by resizing it, inplace, to zero elements "
+                          "with t.resize_(0).", stacklevel=3)
         out.resize_(result.layout.shape)
     out.copy_(result)
     return out

@@ -9,8 +9,8 @@ import numpy as np
 class dtype:
     """An element type. `numpy` is the type of the memory: bfloat16 lives as its uint16 bits."""
 
-    __slots__ = ("name", "numpy", "itemsize", "is_floating_point", "is_complex", "is_signed", "category", "code",
-                 "kernel", "_others")
+    __slots__ = ("name", "numpy", "itemsize", "is_floating_point", "is_complex", "is_signed", "category",
+                 "code", "kernel", "_others")
     name: str
     numpy: np.dtype
     itemsize: builtins.int
@@ -169,7 +169,8 @@ class finfo:
     def __init__(self, type: dtype | None = None):
         d = type or _default
         if not (d.is_floating_point or d.is_complex):
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{d}'")
+            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                            f"'{d}'")
         d = d.to_real()
         self.dtype, self.bits = d.name, d.itemsize * 8
         if d is bfloat16:
@@ -181,8 +182,9 @@ class finfo:
         self.min, self.smallest_normal = -self.max, self.tiny
 
     def __repr__(self) -> str:
-        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
-                f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})")
+        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+                f"eps={self.eps:g}, smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, "
+                f"dtype={self.dtype})")
 
 
 class iinfo:
@@ -190,7 +192,8 @@ class iinfo:
 
     def __init__(self, type: dtype):
         if type.category != INT:
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
+            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle "
+                            f"'{type}'")
         i = np.iinfo(type.numpy)
         self.dtype, self.bits, self.min, self.max = type.name, i.bits, builtins.int(i.min), builtins.int(i.max)
 

@@ -18,7 +18,8 @@ class Size(tuple):
         for v in values:
             if not isinstance(v, int):
                 if not hasattr(v, "__index__"):
-                    raise TypeError(f"torch.Size() takes an iterable of 'int' (item 0 is '{type(v).__name__}')")
+                    raise TypeError("torch.Size() takes an iterable of 'int' (item 0 is "
+                                    f"'{type(v).__name__}')")
                 return tuple.__new__(cls, [int(v) for v in values])
         return tuple.__new__(cls, values)
 
@@ -132,8 +133,8 @@ class Layout:
 
 
 def overlap(a: Layout, b: Layout) -> str:
-    """How two layouts on one storage meet, by PyTorch's rule: "no", "full" (the same elements), "partial"; "unknown" where
-    one has holes, which is not worth working out."""
+    """How two layouts on one storage meet, by PyTorch's rule: "no", "full" (the same elements), "partial";
+    "unknown" where one has holes, which is not worth working out."""
     if a is b or a == b:
         return "full"
     if not a.numel or not b.numel:
@@ -148,8 +149,9 @@ def overlap(a: Layout, b: Layout) -> str:
 def check_overlap(written: Layout, read: Layout) -> None:
     """RuntimeError where a write to one layout of a storage would change what is read through the other."""
     if overlap(written, read) == "partial":
-        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-                           "memory location. Please clone() the tensor before performing the operation.")
+        raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to "
+                           "tensor refer to a single memory location. Please clone() the tensor before "
+                           "performing the operation.")
 
 
 _keys: dict[tuple, int] = {}
@@ -270,8 +272,8 @@ def viewed(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | None:
 def collapse(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
     """Merge neighbouring dimensions that every operand steps through as one; drop sizes of 1.
 
-    Dimensions are first put in the order of the strides, largest first (the first operand decides, later ones break
-    ties), so that the last loop runs over the densest memory."""
+    Dimensions are first put in the order of the strides, largest first (the first operand decides, later ones
+    break ties), so that the last loop runs over the densest memory."""
     dims = [i for i, n in enumerate(shape) if n != 1]
     if len(dims) > 1:
         dims.sort(key=lambda i: [-s[i] for s in operands])
@@ -293,7 +295,8 @@ def collapse(shape: Sequence[int], operands: Sequence[Sequence[int]]) -> tuple[l
 def stride_order(shape, steps) -> list[int]:
     """Memory order, outermost first: dimensions sorted by the operands' strides, earlier operands first.
 
-    PyTorch's TensorIterator rule: a dimension moves inward while some operand steps strictly less along it."""
+    PyTorch's TensorIterator rule: a dimension moves inward while some operand steps strictly less along
+    it."""
     order = list(range(len(shape)))[::-1]  # innermost first
 
     def compare(a: int, b: int) -> int:

@@ -1,6 +1,7 @@
 """torch.masked: reductions and normalisations that see only the elements where `mask` is True.
 
-The mask broadcasts to the input. Where everything is masked out, a reduction gives its identity (mean, var: NaN)."""
+The mask broadcasts to the input. Where everything is masked out, a reduction gives its identity (mean, var:
+NaN)."""
 from __future__ import annotations
 
 import math
@@ -12,8 +13,8 @@ from .tensor import Tensor
 
 _torch = ops.names["torch"]
 _functional = ops.names["nn.functional"]
-__all__ = ["amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "mean",
-           "median", "norm", "normalize", "prod", "softmax", "softmin", "std", "sum", "var"]
+__all__ = ["amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp",
+           "mean", "median", "norm", "normalize", "prod", "softmax", "softmin", "std", "sum", "var"]
 
 
 def _wide(x: Tensor, dtype):
@@ -34,14 +35,16 @@ def _kept(x: Tensor, mask) -> Any:
     if mask is None:
         return None
     if mask.ndim > x.ndim:
-        raise IndexError("_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)")
+        raise IndexError("_input_mask expected broadcastable mask (got mask dimensionality higher than of "
+                         "the input)")
     return mask.to(D.bool).expand(x.shape)
 
 
 def _filled(x: Tensor, mask, value) -> Tensor:
     """x with `value` where the mask is False."""
     mask = _kept(x, mask)
-    return x if mask is None else _torch["where"](mask, x, _torch["full"]((), value, dtype=x.dtype, device=x.device))
+    return x if mask is None else _torch["where"](mask, x,
+                                                  _torch["full"]((), value, dtype=x.dtype, device=x.device))
 
 
 def _dims(x: Tensor, dim) -> tuple[int, ...]:
@@ -102,8 +105,8 @@ def mean(input: Tensor, dim=None, *, keepdim=False, dtype=None, mask=None) -> Te
     """The mean of the elements that the mask keeps."""
     d = dtype or input.dtype
     if d.category < D.FLOAT:
-        raise ValueError(f"mean(): Could not infer output dtype. {'Optional' if dtype else 'Input'} dtype must be either a "
-                         f"floating point or complex dtype. Got: {d}")
+        raise ValueError(f"mean(): Could not infer output dtype. {'Optional' if dtype else 'Input'} dtype "
+                         f"must be either a floating point or complex dtype. Got: {d}")
     return sum(input, dim, keepdim=keepdim, dtype=d, mask=mask) / _count(input, dim, bool(keepdim), mask)
 
 
@@ -124,7 +127,8 @@ def norm(input: Tensor, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=No
     return linalg.vector_norm(x, ord, _dims(input, dim), bool(keepdim), dtype=dtype)
 
 
-def var(input: Tensor, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None) -> Tensor:
+def var(input: Tensor, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None,
+        mask=None) -> Tensor:
     """The variance of the elements that the mask keeps; correction 1 unless told otherwise."""
     if unbiased is not None and correction is not None:
         raise AssertionError("Only one of unbiased and correction may be given")
@@ -137,7 +141,8 @@ def var(input: Tensor, dim=None, unbiased=None, *, correction=None, keepdim=Fals
     return (total / (count.reshape(total.shape) - correction).clamp(min=0)).to(d)
 
 
-def std(input: Tensor, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None, mask=None) -> Tensor:
+def std(input: Tensor, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype=None,
+        mask=None) -> Tensor:
     """The standard deviation of the elements that the mask keeps; correction 1 unless told otherwise."""
     return var(input, dim, unbiased, correction=correction, keepdim=keepdim, dtype=dtype, mask=mask).sqrt()
 
@@ -175,4 +180,5 @@ def logsumexp(input: Tensor, dim=None, *, keepdim=False, dtype=None, mask=None) 
 def logaddexp(input: Tensor, other: Tensor, *, dtype=None, input_mask=None, other_mask=None) -> Tensor:
     """log(e^input + e^other), each counted where its mask is True."""
     d = dtype or input.dtype
-    return _torch["logaddexp"](_filled(input, input_mask, -math.inf), _filled(other, other_mask, -math.inf)).to(d)
+    return _torch["logaddexp"](_filled(input, input_mask, -math.inf),
+                               _filled(other, other_mask, -math.inf)).to(d)

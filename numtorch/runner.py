@@ -63,7 +63,8 @@ def install_as_torch() -> None:
     for name in ("torch", "torchvision"):
         loaded = sys.modules.get(name)
         if loaded is not None and not loaded.__name__.startswith("numtorch"):
-            raise RuntimeError(f"{name} was imported before install_as_torch(); call it first, in a fresh process")
+            raise RuntimeError(f"{name} was imported before install_as_torch(); call it first, in a fresh "
+                               "process")
     if not any(isinstance(f, Finder) for f in sys.meta_path):
         sys.meta_path.insert(0, Finder())
     import numtorch

@@ -7,8 +7,8 @@ from . import devices
 
 
 class Storage:
-    """One block of memory. `array` is the whole of it, 1-d (an ndarray, a CUDA buffer, on meta None); `version`
-    grows with every write, so that backward notices a changed saved tensor."""
+    """One block of memory. `array` is the whole of it, 1-d (an ndarray, a CUDA buffer, on meta None);
+    `version` grows with every write, so that backward notices a changed saved tensor."""
 
     __slots__ = ("array", "device", "version", "_size", "__weakref__")
 

@@ -1,4 +1,5 @@
-"""Tensor: Storage + Layout + dtype + autograd slots. ops/__init__.py installs its methods from the op entries."""
+"""Tensor: Storage + Layout + dtype + autograd slots. ops/__init__.py installs its methods from the op
+entries."""
 from __future__ import annotations
 
 import weakref
@@ -104,9 +105,10 @@ class Tensor(metaclass=_TensorType):
     def detach_(self) -> Tensor:
         """Leave the tape, in place."""
         if self._base is not None and self.requires_grad:
-            raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) "
-                               "for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, "
-                               "and hence detach_() cannot be called on these gradients. To fix this error, please refer to the "
+            raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
+                               "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is "
+                               "set as True, gradients are views of DDP buckets, and hence detach_() cannot "
+                               "be called on these gradients. To fix this error, please refer to the "
                                "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.")
         self.requires_grad, self._node = False, None
         return self
@@ -123,7 +125,8 @@ class Tensor(metaclass=_TensorType):
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         if self.requires_grad and value.dtype.category < D.FLOAT:
-            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or "
+                               "complex dtype")
         self.storage = Storage(value.storage.array, value.storage.device, value.storage.size)
         self.layout, self.dtype = value.layout, value.dtype
 
@@ -236,7 +239,8 @@ class Tensor(metaclass=_TensorType):
 
     def __bool__(self) -> bool:
         if self.layout.numel != 1:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if self.layout.numel == 0 else
+            raise RuntimeError("Boolean value of Tensor with no values is "
+                               "ambiguous" if self.layout.numel == 0 else
                                "Boolean value of Tensor with more than one value is ambiguous")
         return bool(self.item())
 
@@ -276,7 +280,8 @@ class Tensor(metaclass=_TensorType):
     def __contains__(self, x) -> bool:
         if isinstance(x, Tensor | int | float | bool | complex):
             return bool((self == x).any().item())
-        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(x)}.")
+        raise RuntimeError("Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                           f"{type(x)}.")
 
     def __repr__(self, *, tensor_contents=None) -> str:
         from .printing import repr_tensor
@@ -315,10 +320,11 @@ class Tensor(metaclass=_TensorType):
             t = self.detach().cpu()
             return ndarray_of(t)
         if self.requires_grad and state.grad:
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                               "instead.")
         if self.storage.device is not devices.cpu:
-            raise TypeError(f"can't convert {self.storage.device} device type tensor to numpy. Use Tensor.cpu() to copy the "
-                            "tensor to host memory first.")
+            raise TypeError(f"can't convert {self.storage.device} device type tensor to numpy. Use "
+                            "Tensor.cpu() to copy the tensor to host memory first.")
         if self.dtype is D.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
         return ndarray_of(self)
@@ -340,7 +346,8 @@ class Tensor(metaclass=_TensorType):
     def __dlpack_device__(self) -> tuple[int, int]:
         """(device type, index) of the DLPack standard: 1 is the CPU."""
         if self.storage.device is not devices.cpu:
-            raise NotImplementedError(f"numtorch exports CPU tensors through DLPack, not {self.storage.device} ones")
+            raise NotImplementedError("numtorch exports CPU tensors through DLPack, not "
+                                      f"{self.storage.device} ones")
         return (1, 0)
 
     def data_ptr(self) -> int:
@@ -376,21 +383,24 @@ class Tensor(metaclass=_TensorType):
     def _check_grad(self, g: Any) -> None:
         """RuntimeError unless `g` has this tensor's shape, dtype and device."""
         if not isinstance(g, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
+            raise TypeError("assigned grad expected to be a Tensor or None but got grad of type "
+                            f"{type(g).__name__}")
         if g is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if g.dtype is not self.dtype:
             names = {"float32": "float", "float64": "double", "int64": "long int"}
-            raise RuntimeError(f"attempting to assign a gradient with dtype '{names.get(g.dtype.name, g.dtype.name)}' to a tensor "
-                               f"with grad_dtype '{self.type().rpartition('.')[2].removesuffix('Tensor')}'. "  # type: ignore
+            raise RuntimeError("attempting to assign a gradient with dtype "
+                               f"'{names.get(g.dtype.name, g.dtype.name)}' to a tensor with grad_dtype "
+                               f"'{self.type().rpartition('.')[2].removesuffix('Tensor')}'. "  # type: ignore
                                "The gradient must have the tensor's dtype.")
         if g.storage.device is not self.storage.device:
-            raise RuntimeError(f"attempting to assign a gradient with device type '{g.storage.device.type}' to a tensor with "
-                               f"device type '{self.storage.device.type}'. Please ensure that the gradient and the tensor are "
-                               "on the same device")
+            raise RuntimeError(f"attempting to assign a gradient with device type '{g.storage.device.type}' "
+                               f"to a tensor with device type '{self.storage.device.type}'. Please ensure "
+                               "that the gradient and the tensor are on the same device")
         if g.layout.shape != self.layout.shape:
-            raise RuntimeError(f"attempting to assign a gradient of size '{list(g.layout.shape)}' to a tensor of size "
-                               f"'{list(self.layout.shape)}'. Please ensure that the gradient and the tensor are the same size")
+            raise RuntimeError(f"attempting to assign a gradient of size '{list(g.layout.shape)}' to a "
+                               f"tensor of size '{list(self.layout.shape)}'. Please ensure that the gradient "
+                               "and the tensor are the same size")
 
     @property
     def grad_fn(self) -> Node | None:
@@ -410,8 +420,8 @@ class Tensor(metaclass=_TensorType):
         return self._base is not None
 
     def watch(self, view: Tensor) -> None:
-        """Remember a view of this tensor that was made outside the tape: should the tape reach this memory by a later
-        write, the view is recorded too (autograd/engine.py: awaken)."""
+        """Remember a view of this tensor that was made outside the tape: should the tape reach this memory by
+        a later write, the view is recorded too (autograd/engine.py: awaken)."""
         views = self._views
         if views is None:
             self._views = [64, weakref.ref(view)]  # the length at which dead ones are dropped, then the views
@@ -444,8 +454,9 @@ class Tensor(metaclass=_TensorType):
             raise TypeError("requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
                             f"{type(requires_grad).__name__}")
         if not requires_grad and self._node is not None:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed "
-                               "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to "
+                               "use a computed variable in a subgraph that doesn't require differentiation "
+                               "use var_no_grad = var.detach().")
         if requires_grad and self.dtype.category < D.FLOAT:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self.requires_grad = bool(requires_grad)
@@ -495,14 +506,15 @@ class Tensor(metaclass=_TensorType):
             self._after = {}
         return Handle(self._after, hook)
 
-    # ------------------------------------------------------------------------------------------ copies of the object
+    # ----------------------------------------------------------------------------------- copies of the object
     def __deepcopy__(self, memo: dict) -> Any:
         if id(self) in memo:
             return memo[id(self)]
         if self._node is not None:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
-                               "the moment.  If you were attempting to deepcopy a module, this may be because of a "
-                               "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001")
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the "
+                               "deepcopy protocol at the moment.  If you were attempting to deepcopy a "
+                               "module, this may be because of a torch.nn.utils.weight_norm usage, see "
+                               "https://github.com/pytorch/pytorch/pull/103001")
         import copy
         key = id(self.storage.array) if self.storage.array is not None else id(self.storage)
         known = memo.setdefault("_storages", {})
@@ -554,23 +566,23 @@ def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
     if d is None:
         swapped = array.dtype.newbyteorder("=")
         if swapped in D.by_numpy and array.dtype.byteorder in "<>":
-            raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
-                             "byte orders is currently not supported.")
+            raise ValueError("given numpy array has byte order different from the native byte order. "
+                             "Conversion between byte orders is currently not supported.")
         kind = array.dtype.type
         raise TypeError(f"can't convert np.ndarray of type {kind.__module__}.{kind.__name__}. The only "
-                        "supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
-                        "uint64, uint32, uint16, uint8, and bool.")
+                        "supported types are: float64, float32, float16, complex64, complex128, int64, "
+                        "int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
     t = new(Tensor)
     if array.flags.c_contiguous:
         t.storage, t.layout = Storage(array.reshape(-1)), contiguous(array.shape)
     else:
         if any(s < 0 for s in array.strides):
-            raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides "
-                             "are not currently supported. (You can probably work around this by making a copy of your "
-                             "array  with array.copy().) ")
+            raise ValueError("At least one stride in the given numpy array is negative, and tensors with "
+                             "negative strides are not currently supported. (You can probably work around "
+                             "this by making a copy of your array  with array.copy().) ")
         if any(s % array.itemsize for s in array.strides):
-            raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
-                             "reallocate the memory.")
+            raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the "
+                             "numpy array to reallocate the memory.")
         strides = tuple(s // array.itemsize for s in array.strides)
         layout = Layout(array.shape, strides, 0)
         flat = np.lib.stride_tricks.as_strided(array, (layout.span(),), (array.itemsize,))

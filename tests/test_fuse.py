@@ -58,7 +58,8 @@ def test_layouts():
 
 def test_dtypes():
     for d in (torch.float64, torch.float32):
-        check(normalized, x=torch.randn(3, 50, dtype=d), w=torch.randn(50, dtype=d), b=torch.randn(50, dtype=d))
+        check(normalized, x=torch.randn(3, 50, dtype=d), w=torch.randn(50, dtype=d),
+              b=torch.randn(50, dtype=d))
     x = torch.randn(3, 50).bfloat16()
     got = torch.nn.functional.softmax(x, 1)
     want = torch.nn.functional.softmax(x.float(), 1).bfloat16()
@@ -84,8 +85,10 @@ def test_sizes_and_numbers_share_a_kernel():
 
 def test_what_cannot_be_traced_says_why():
     x = torch.randn(3, 4)
-    for fn, words in ((lambda x: x * float(x.sum()), "value was read"), (lambda x: x @ x.t(), "a call of its own"),
-                      (lambda x: x.add_(1), "written"), (lambda x: x.t() + x.sum(0, True).t(), "moves elements"),
+    for fn, words in ((lambda x: x * float(x.sum()), "value "
+                                                     "was read"), (lambda x: x @ x.t(), "a call of its own"),
+                      (lambda x: x.add_(1), "written"), (lambda x: x.t() + x.sum(0, True).t(), "moves "
+                                                                                               "elements"),
                       (lambda x: x.sum(0, True) + x.sum(1, True), "different dimensions")):
         with pytest.raises(Untraceable, match=words):
             fused(fn, x=x)

@@ -171,7 +171,8 @@ def test_special_functions(name):
     bound, points = SPECIAL_FUNCTIONS[name]
     fn = getattr(special, name)
     got = np.array([fn(x) for x in points])
-    assert np.allclose(got, getattr(oracle, name.removeprefix("bessel_"))(np.array(points)), rtol=bound, atol=1e-300)
+    assert np.allclose(got, getattr(oracle, name.removeprefix("bessel_"))(np.array(points)), rtol=bound,
+                       atol=1e-300)
     assert math.isnan(fn(math.nan))
 
 

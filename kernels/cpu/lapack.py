@@ -96,9 +96,10 @@ def general_pairs(values, vectors, x):
 def triangular_solution(out, a, b, upper, unitriangular):
     from scipy.linalg import solve_triangular
     batch = out.shape[:-2]
-    left = np.broadcast_to(a, batch + a.shape[-2:]).reshape((-1,) + a.shape[-2:])
-    right = np.broadcast_to(b, batch + b.shape[-2:]).reshape((-1,) + b.shape[-2:])
-    to = out.reshape((math.prod(batch),) + out.shape[-2:])
+    count = math.prod(batch)
+    left = np.broadcast_to(a, batch + a.shape[-2:]).reshape((count,) + a.shape[-2:])
+    right = np.broadcast_to(b, batch + b.shape[-2:]).reshape((count,) + b.shape[-2:])
+    to = out.reshape((count,) + out.shape[-2:])
     for i in range(len(to)):
         if to[i].size:
             to[i] = solve_triangular(left[i], right[i], lower=not upper, unit_diagonal=unitriangular,
@@ -109,5 +110,44 @@ def packed_factors(lu, pivots, x):
     from scipy.linalg.lapack import get_lapack_funcs
     (factor,) = get_lapack_funcs(("getrf",), (x,))
     for i in np.ndindex(x.shape[:-2]):
-        lu[i], pivots[i], _ = factor(x[i])
+        if x[i].size:
+            lu[i], pivots[i], _ = factor(x[i])
     pivots += 1
+
+
+def row_order(order, pivots, m):
+    "The row of the matrix that each row of L U is, from exchanges counted from 1."
+    for i in np.ndindex(order.shape[:-1]):
+        rows = np.arange(m)
+        for a, b in enumerate(pivots[i] - 1):
+            rows[[a, b]] = rows[[b, a]]
+        order[i] = rows
+
+
+def householder_factors(a, tau, x):
+    "LAPACK's geqrf: R, and below it the vectors of the reflections whose factors are tau."
+    from scipy.linalg.lapack import get_lapack_funcs
+    (factor,) = get_lapack_funcs(("geqrf",), (x,))
+    for i in np.ndindex(x.shape[:-2]):
+        if x[i].size:
+            a[i], tau[i] = factor(x[i])[:2]
+
+
+def _symmetric(name, hermitian, x):
+    from scipy.linalg.lapack import get_lapack_funcs
+    (f,) = get_lapack_funcs((("he" if hermitian and x.dtype.kind == "c" else "sy") + name,), (x,))
+    return f
+
+
+def indefinite_factors(ld, pivots, x, hermitian):
+    "LAPACK's sytrf (hetrf): L and the blocks of D in the lower triangle, exchanges counted from 1."
+    for i in np.ndindex(x.shape[:-2]):
+        if x[i].size:
+            ld[i], pivots[i], _ = _symmetric("trf", hermitian, x)(x[i], lower=1)
+
+
+def indefinite_solution(out, ld, pivots, b, hermitian):
+    "LAPACK's sytrs (hetrs): X of A X = B from the factors of A."
+    for i in np.ndindex(out.shape[:-2]):
+        if out[i].size:
+            out[i] = _symmetric("trs", hermitian, ld)(ld[i], pivots[i], b[i], lower=1)[0]

@@ -13,7 +13,8 @@ def Variable(data, requires_grad: bool = False, volatile: bool | None = None):
     """A tensor (PyTorch before 0.4 wrapped tensors in Variables)."""
     if volatile is not None:
         import warnings
-        warnings.warn("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", stacklevel=2)
+        warnings.warn("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
+                      stacklevel=2)
     t = data if not requires_grad or data.requires_grad else data.detach()
     return t.requires_grad_() if requires_grad else t
 

@@ -1,8 +1,8 @@
 """The tape: nodes that remember an operation, and the reverse pass over them.
 
-A node knows its op entry, the edges its gradients leave by, and what the entry's rules name: tensors (with the version
-of their memory at that time), parameters, shapes. An edge is the Node that made an input, an Output for one of several
-results, the leaf tensor itself, or None where no gradient is wanted."""
+A node knows its op entry, the edges its gradients leave by, and what the entry's rules name: tensors (with
+the version of their memory at that time), parameters, shapes. An edge is the Node that made an input, an
+Output for one of several results, the leaf tensor itself, or None where no gradient is wanted."""
 from __future__ import annotations
 
 import heapq
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 clock = itertools.count()
-FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-         "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-         "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
-         "saved tensors after calling backward.")
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they "
+         "have already been freed). Saved intermediate values of the graph are freed when you call "
+         ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+         "graph a second time or if you need to access saved tensors after calling backward.")
 
 
 class Meta:
-    """Shape, dtype and device without values: what rules ask of an input (`x_meta`), what opaque ops return."""
+    """Shape, dtype and device without values: what rules ask of an input (`x_meta`), what opaque ops
+    return."""
 
     __slots__ = ("shape", "dtype", "device", "strides")
 
@@ -52,7 +53,8 @@ class Meta:
 
 
 class Packed:
-    """A saved tensor in the custody of a saved_tensors_hooks context: what `pack` returned, and how to get it back."""
+    """A saved tensor in the custody of a saved_tensors_hooks context: what `pack` returned, and how to get it
+    back."""
 
     __slots__ = ("value", "unpack", "edge")
 
@@ -73,7 +75,8 @@ class Packed:
         finally:
             state.grad = before
         if not hasattr(t, "layout"):
-            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(t)}")
+            raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result of "
+                            f"type {type(t)}")
         e = self.edge
         if e is None:
             return t
@@ -92,9 +95,9 @@ def packed(saved: Sequence[Tensor]) -> tuple:
 class Node:
     """One recorded operation.
 
-    `edges`: where the gradient of each differentiable input goes. `shapes`: (shape, dtype) of those inputs, to which
-    gradients are summed; None where they cannot differ. `saved`: tensors the rules need, called `names`, with the
-    `versions` of their memory. `values`: what else the rules need, by name."""
+    `edges`: where the gradient of each differentiable input goes. `shapes`: (shape, dtype) of those inputs,
+    to which gradients are summed; None where they cannot differ. `saved`: tensors the rules need, called
+    `names`, with the `versions` of their memory. `values`: what else the rules need, by name."""
 
     __slots__ = ("op", "edges", "shapes", "names", "saved", "versions", "values", "seq", "extra", "outputs",
                  "__weakref__")
@@ -117,7 +120,8 @@ class Node:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
 
     def __getattr__(self, key: str):
-        """`_saved_self`, `_saved_other`, `_saved_result`, `_saved_<argument>`: what the node keeps, as PyTorch shows it."""
+        """`_saved_self`, `_saved_other`, `_saved_result`, `_saved_<argument>`: what the node keeps, as
+        PyTorch shows it."""
         if key.startswith("_saved_"):
             known, key = self.known(), key[7:]
             for k in (key, _SHOWN.get(key)):
@@ -147,7 +151,8 @@ class Node:
         return self.extra.setdefault(kind, {})
 
     def register_hook(self, fn: Callable) -> Handle:
-        """Call `fn(grad_inputs, grad_outputs)` after this node's backward; its result replaces grad_inputs."""
+        """Call `fn(grad_inputs, grad_outputs)` after this node's backward; its result replaces
+        grad_inputs."""
         return Handle(self.attach("hooks"), fn)
 
     def register_prehook(self, fn: Callable) -> Handle:
@@ -208,15 +213,16 @@ def changed(t: Tensor, then: int, maker: Any) -> str:
            "the backtrace further above shows the operation that failed to compute its gradient. The variable in question " \
            "was changed in there or anywhere later. Good luck!"
     return ("one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[{t.type()} {list(t.layout.shape)}]{origin} is at version {t.storage.version}; expected version {then} instead. "
-            f"Hint: {hint}")
+            f"[{t.type()} {list(t.layout.shape)}]{origin} is at version {t.storage.version}; expected "
+            f"version {then} instead. Hint: {hint}")
 
 
 _types: dict[tuple[type, str], type] = {}
 
 
 def typed(node: Node) -> Node:
-    """The node as users see it: an instance of a type with its name (type(y.grad_fn).__name__ == 'MulBackward0')."""
+    """The node as users see it: an instance of a type with its name (type(y.grad_fn).__name__ ==
+    'MulBackward0')."""
     plain, name = type(node), node.name().rpartition("::")[2]
     if plain.__name__ != name:
         made = _types.get((plain, name))
@@ -289,8 +295,8 @@ def edge(t: Tensor):
 
 def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Sequence[Any] | None,
         accumulate: bool) -> list:
-    """The reverse pass from `roots` [(edge, cotangent)]. With `targets` (edges), returns their gradients; with
-    `accumulate`, leaves get theirs in `.grad`. Nodes run from the newest to the oldest."""
+    """The reverse pass from `roots` [(edge, cotangent)]. With `targets` (edges), returns their gradients;
+    with `accumulate`, leaves get theirs in `.grad`. Nodes run from the newest to the oldest."""
     wanted: dict[Any, Any] = {}
     if targets is not None:
         for e in targets:
@@ -457,8 +463,8 @@ def check_shape(node: Node, i: int, got, shape) -> None:
     """RuntimeError unless a gradient of shape `got` sums to `shape`."""
     lead = len(got) - len(shape)
     if lead < 0 or any(n != 1 and n != m for n, m in zip(shape, got[lead:])):
-        raise RuntimeError(f"Function {node.name()} returned an invalid gradient at index {i} - got {list(got)} but expected "
-                           f"shape compatible with {list(shape)}")
+        raise RuntimeError(f"Function {node.name()} returned an invalid gradient at index {i} - got "
+                           f"{list(got)} but expected shape compatible with {list(shape)}")
 
 
 def retain(t: Tensor, g: Tensor, create: bool) -> None:
@@ -568,8 +574,8 @@ def _cotangents(tensors, grads) -> list:
             from ..ops.create import ones_like
             g = ones_like(t.detach())
         elif tuple(g.layout.shape) != tuple(t.layout.shape):
-            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a "
-                               f"shape of {t.shape}.")
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and "
+                               f"output[{i}] has a shape of {t.shape}.")
         out.append(g)
     return out
 
@@ -582,8 +588,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
     single = hasattr(inputs, "layout") or hasattr(inputs, "output_nr")
     inputs = (inputs,) if single else tuple(inputs)
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-                         "allow_unused=False.")
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but "
+                         "got: allow_unused=False.")
     if is_grads_batched:
         from ..ops.join import stack
         batches = [grad_outputs] if hasattr(grad_outputs, "layout") else grad_outputs
@@ -609,7 +615,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
                 from ..ops.create import zeros_like
                 g = zeros_like(t)
             elif not allow_unused:
-                raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
-                                   "allow_unused=True if this is the desired behavior.")
+                raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in "
+                                   "the graph. Set allow_unused=True if this is the desired behavior.")
         out.append(g)
     return tuple(out)

@@ -28,8 +28,8 @@ class Context:
         """Keep tensors for backward (`ctx.saved_tensors`), which checks that nobody changed them since."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(t)} is of type "
-                                f"{type(t).__name__}")
+                raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(t)} "
+                                f"is of type {type(t).__name__}")
         self._to_save = tensors
 
     save_for_forward = save_for_backward
@@ -96,13 +96,14 @@ class _FunctionOp:
         if len(got) > n and all(g is None for g in got[n:]):
             got = got[:n]
         if len(got) != n:
-            raise RuntimeError(f"function {self.node_name} returned an incorrect number of gradients (expected {n}, got "
-                               f"{len(got)})")
+            raise RuntimeError(f"function {self.node_name} returned an incorrect number of gradients "
+                               f"(expected {n}, got {len(got)})")
         out = []
         for g, place in zip(got, ctx._places):
             if place:
                 if g is not None and not isinstance(g, Tensor):
-                    raise RuntimeError(f"expected Variable or None (got {type(g).__name__}) from the backward of {self.name}")
+                    raise RuntimeError(f"expected Variable or None (got {type(g).__name__}) from the "
+                                       f"backward of {self.name}")
                 out.append(g)
         return out
 
@@ -130,16 +131,17 @@ class _CustomNode(Node):
 
 
 class Function:
-    """A custom operation: static methods `forward(ctx, *args)` and `backward(ctx, *grads)`, called by `apply`.
+    """A custom operation: static methods `forward(ctx, *args)` and `backward(ctx, *grads)`, called by
+    `apply`.
 
     With a static `setup_context(ctx, inputs, output)`, forward takes no ctx."""
 
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, "
-                           "so you should invoke them on the class itself. Instantiating an autograd function will raise an "
-                           "error in a future version of PyTorch.")
+        raise RuntimeError(f"{type(self).__name__} should not be instantiated. Methods on autograd functions "
+                           "are all static, so you should invoke them on the class itself. Instantiating an "
+                           "autograd function will raise an error in a future version of PyTorch.")
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -147,8 +149,8 @@ class Function:
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function "
-                                  "to use it with backward mode AD.")
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with backward mode AD.")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Any) -> Any:
@@ -211,7 +213,8 @@ class Function:
                         rebase(o, o._base, target)
                         continue
                     if o._node is None and o.requires_grad:
-                        raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
+                        raise RuntimeError("a leaf Variable that requires grad has been used in an in-place "
+                                           "operation.")
                     o._rebased += 1
                 else:
                     outs[i] = o = o.alias()
@@ -259,7 +262,8 @@ def once_differentiable(fn: Callable) -> Callable:
 
             @staticmethod
             def backward(ctx, *g):
-                raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+                raise RuntimeError("trying to differentiate twice a function that was marked with "
+                                   "@once_differentiable")
         res = _Once.apply(*outs, *[g for g in grads if isinstance(g, Tensor)])
         return res if isinstance(got, tuple) else res[0]
     return wrapped

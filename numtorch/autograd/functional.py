@@ -13,8 +13,8 @@ def _tuple(x, what: str, fn: str) -> tuple[bool, tuple]:
     out = x if many else (x,)
     for i, t in enumerate(out):
         if not isinstance(t, Tensor):
-            raise TypeError(f"The {what} given to {fn} must be either a Tensor or a tuple of Tensors but the value at index "
-                            f"{i} has type {type(t)}.")
+            raise TypeError(f"The {what} given to {fn} must be either a Tensor or a tuple of Tensors but the "
+                            f"value at index {i} has type {type(t)}.")
     return many, out
 
 
@@ -50,8 +50,8 @@ def vjp(func, inputs, v=None, create_graph: bool = False, strict: bool = False):
         many_out, ys = _tuple(func(*xs), "outputs of the user-provided function", "vjp")
         if v is None:
             if len(ys) != 1 or ys[0].numel() != 1:
-                raise RuntimeError("The vector v can only be None if the user-provided function returns a single Tensor with "
-                                   "a single element.")
+                raise RuntimeError("The vector v can only be None if the user-provided function returns a "
+                                   "single Tensor with a single element.")
             vs: Any = None
         else:
             vs = v if isinstance(v, tuple) else (v,)
@@ -74,8 +74,8 @@ def jvp(func, inputs, v=None, create_graph: bool = False, strict: bool = False):
         from ..ops.create import ones_like, zeros_like
         if v is None:
             if len(xs) != 1 or xs[0].numel() != 1:
-                raise RuntimeError("The vector v can only be None if the input to the user-provided function is a single "
-                                   "Tensor with a single element.")
+                raise RuntimeError("The vector v can only be None if the input to the user-provided function "
+                                   "is a single Tensor with a single element.")
             vs: tuple = (ones_like(xs[0]),)
         else:
             vs = v if isinstance(v, tuple) else (v,)
@@ -113,14 +113,14 @@ def jacobian(func, inputs, create_graph: bool = False, strict: bool = False, vec
                               allow_unused=True)
                 else:
                     if strict:
-                        raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The "
-                                           "outputs must be computed in a differentiable manner from the input when running in "
-                                           "strict mode.")
+                        raise RuntimeError(f"Output {k} of the user-provided function does not require "
+                                           "gradients. The outputs must be computed in a differentiable "
+                                           "manner from the input when running in strict mode.")
                     gs = (None,) * len(xs)
                 for j, (g, x) in enumerate(zip(gs, xs)):
                     if g is None and strict:
-                        raise RuntimeError(f"Output {k} of the user-provided function is independent of input {j}. This is not "
-                                           "allowed in strict mode.")
+                        raise RuntimeError(f"Output {k} of the user-provided function is independent of "
+                                           f"input {j}. This is not allowed in strict mode.")
                     columns[j].append(zeros_like(x) if g is None else g)
             flat = [stack(c) if c else zeros((0, *x.shape), dtype=x.dtype) for c, x in zip(columns, xs)]
             rows.append(tuple(j.reshape((*y.shape, *x.shape)) for j, x in zip(flat, xs)))
@@ -140,7 +140,8 @@ def hessian(func, inputs, create_graph: bool = False, strict: bool = False, vect
         if not isinstance(y, Tensor):
             raise RuntimeError("The function given to hessian should return a single Tensor")
         if y.numel() != 1:
-            raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element")
+            raise RuntimeError("The Tensor returned by the function given to hessian should contain a single "
+                               "element")
         got = jacobian(lambda *a: func(*a).reshape(()), xs, create_graph=True, strict=strict)
         return got if many else got[0]
     return jacobian(gradient, inputs, create_graph=create_graph, strict=strict)

@@ -18,13 +18,15 @@ class GradientEdge(NamedTuple):
 def get_gradient_edge(tensor) -> GradientEdge:
     """The edge of a tensor that requires grad."""
     if not tensor.requires_grad:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require "
+                           "gradients")
     node = tensor.grad_fn
     return GradientEdge(AccumulateGrad(tensor) if node is None else node, tensor.output_nr)
 
 
 class saved_tensors_hooks:
-    """Context in which the tape keeps `pack_hook(tensor)` for each tensor it saves, and asks `unpack_hook` for it back.
+    """Context in which the tape keeps `pack_hook(tensor)` for each tensor it saves, and asks `unpack_hook`
+    for it back.
 
     Contexts nest: the innermost one packs."""
 
@@ -55,8 +57,8 @@ class _Removal(NamedTuple):
 
 
 def register_multi_grad_hook(tensors: Sequence, fn: Callable, *, mode: str = "all") -> _Removal:
-    """Call `fn` once per backward: at its end with the gradients of all `tensors`, None for those that it did not reach
-    (mode "all"); or with the first gradient that comes ("any")."""
+    """Call `fn` once per backward: at its end with the gradients of all `tensors`, None for those that it did
+    not reach (mode "all"); or with the first gradient that comes ("any")."""
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     grads: list = [None] * len(tensors)
@@ -81,4 +83,5 @@ def register_multi_grad_hook(tensors: Sequence, fn: Callable, *, mode: str = "al
     return _Removal([t.register_hook(note(i)) for i, t in enumerate(tensors)])
 
 
-__all__ = ["GradientEdge", "Node", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["GradientEdge", "Node", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu",
+           "saved_tensors_hooks"]

@@ -10,8 +10,8 @@ from typing import Any
 class State(threading.local):
     """What the calling thread records: `grad` a tape, `inference` no version counts, `tracer` a graph.
 
-    `packers`: the (pack, unpack) hooks in force for tensors that the tape saves; `callbacks`: what to call at the
-    end of the backward pass that runs."""
+    `packers`: the (pack, unpack) hooks in force for tensors that the tape saves; `callbacks`: what to call at
+    the end of the backward pass that runs."""
 
     grad = True
     packers: tuple = ()
@@ -28,7 +28,8 @@ class _Mode:
 
     def __call__(self, fn: Callable):
         if isinstance(fn, type):
-            raise TypeError(f"{type(self).__name__} decorates functions; decorate the methods of {fn.__name__} instead")
+            raise TypeError(f"{type(self).__name__} decorates functions; decorate the methods of "
+                            f"{fn.__name__} instead")
         import inspect
         if inspect.isgeneratorfunction(fn):
             @functools.wraps(fn)

@@ -1,8 +1,9 @@
-"""Fusion: a graph of pointwise ops, views that only broadcast, and reductions over the same dimensions as one kernel.
+"""Fusion: a graph of pointwise ops, views that only broadcast, and reductions over the same dimensions as one
+kernel.
 
-Every value is seen on one common shape, the largest in the graph. The dimensions that are reduced make the inner loop, the
-others number the rows. A reduction is a pass over the row; what depends on its result waits for the next pass, and cheap
-pointwise work is computed again there rather than stored."""
+Every value is seen on one common shape, the largest in the graph. The dimensions that are reduced make the
+inner loop, the others number the rows. A reduction is a pass over the row; what depends on its result waits
+for the next pass, and cheap pointwise work is computed again there rather than stored."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ class Fused:
         self.over = sorted(next(iter(reduced), frozenset()))
         first = next((n for n in graph.inputs if n.shape == self.shape), None)
         layout = like(first.tensor.layout) if first is not None and first.tensor is not None else contiguous(self.shape)
-        self.outs = [(layout if o.shape == self.shape else contiguous(o.shape), o.dtype) for o in graph.outputs]
+        self.outs = [(layout if o.shape == self.shape else contiguous(o.shape), o.dtype)
+                     for o in graph.outputs]
         # Sizes and numbers are arguments, so calls that differ only in them share a kernel.
         self.key = ("fused", name, tuple([n.op.name for n in graph.nodes]))
         if any(self._reduced(n) for n in graph.nodes if isinstance(n.op, Reduction)):
@@ -52,7 +54,8 @@ class Fused:
     def _reduced(self, node: Node) -> list[int]:
         """The axes of the common shape that a reduction folds."""
         x = node.args["x"]
-        return [a for d in node.args["dim"] if x.shape and (a := self.axes[id(x)][d]) is not None and self.shape[a] != 1]
+        return [a for d in node.args["dim"]
+                if x.shape and (a := self.axes[id(x)][d]) is not None and self.shape[a] != 1]
 
     def _steps(self, layout: Layout, node: Node) -> list[int]:
         """Strides of an array along the axes of the common shape; 0 where it does not vary."""
@@ -127,7 +130,8 @@ class Fused:
         operands = [emit.Operand(n, d, k) for n, d, k in zip(names, dtypes, kinds)]
         split = len(graph.inputs)
         ins, outs = operands[:split], operands[split:]
-        scalars = [emit.Operand(f"k{i}", "float64" if isinstance(v, float) else "int64" if not isinstance(v, bool) else "bool",
+        scalars = [emit.Operand(f"k{i}",
+                                "float64" if isinstance(v, float) else "int64" if not isinstance(v, bool) else "bool",
                                 0, True) for i, v in enumerate(self.numbers)]
         program = self._program()
         depth = len(outer)
@@ -156,7 +160,8 @@ class Fused:
                 x = args[0]
                 compute = compute_name(n.op.dtype(n.args["dtype"] or x.dtype)[0])
                 place[id(n)], level[id(n)] = len(steps), at + 1
-                steps.append(emit.Step("fold", (place[id(x)],), compute_name(n.dtype), at + 1, False, (n.op.fold, compute)))
+                steps.append(emit.Step("fold", (place[id(x)],), compute_name(n.dtype), at + 1, False,
+                                       (n.op.fold, compute)))
                 continue
             if isinstance(n.op, Reduction):
                 raise Untraceable(f"{n.op.name} folds a value that does not vary along {self.over}")
@@ -165,20 +170,24 @@ class Fused:
             steps.append(emit.Step("value", tuple(place[id(a)] for a in args), compute_name(n.dtype), at,
                                    any(steps[place[id(a)]].full for a in args), build))
         for o in self.graph.outputs:
-            steps.append(emit.Step("store", (place[id(o)],), "", level[id(o)], steps[place[id(o)]].full, None))
+            steps.append(emit.Step("store", (place[id(o)],), "", level[id(o)], steps[place[id(o)]].full,
+                                   None))
         return steps
 
     def _step(self, node: Node):
         """build(block, values of the tensor operands, values of the numbers) for one pointwise node."""
         tensors = [v for v in node.args.values() if isinstance(v, Node)]
-        return lambda block, values, numbers: self._value(block, node, {id(t): v for t, v in zip(tensors, values)}, numbers)
+        return lambda block, values, numbers: self._value(block, node,
+                                                          {id(t): v for t, v in zip(tensors, values)},
+                                                          numbers)
 
     def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Compute the outputs for inputs of the traced types and layouts."""
         outs = [fresh(l, d, self.device) for l, d in self.outs]
         if self.items and all(o.layout.numel for o in outs):
             every = [*outs, *tensors]
-            args = (*[array_of(t) for t in every], *self.numbers, *[t.layout.offset for t in every], *self.fixed)
+            args = (*[array_of(t) for t in every], *self.numbers, *[t.layout.offset for t in every],
+                    *self.fixed)
             backend(self.device).run(self.kernel_key, self.make, self.items, 2.0 * max(self.count, 1), args)
         return outs
 
@@ -198,7 +207,8 @@ def _numel(shape: Sequence[int]) -> int:
 
 
 def _axes(graph: Graph, shape: tuple[int, ...]) -> dict[int, tuple]:
-    """For each node, the axis of the common shape that each of its dimensions lies along (None: size 1, anywhere)."""
+    """For each node, the axis of the common shape that each of its dimensions lies along (None: size 1,
+    anywhere)."""
     out: dict[int, tuple] = {}
     for n in graph.inputs:
         lead = len(shape) - len(n.shape)
@@ -230,7 +240,8 @@ def _through(n: Node, x: Node, axes: tuple, shape: tuple[int, ...]) -> tuple:
     if n.op.name == "expand":
         lead = len(n.shape) - len(x.shape)
         base = len(shape) - len(n.shape)
-        return tuple(base + d if d < lead or x.shape[d - lead] == 1 else axes[d - lead] for d in range(len(n.shape)))
+        return tuple(base + d if d < lead or x.shape[d - lead] == 1 else axes[d - lead]
+                     for d in range(len(n.shape)))
     if [s for s in n.shape if s != 1] == [s for s in x.shape if s != 1] and n.op.name in ("squeeze", "unsqueeze", "view.shape",
                                                                                          "alias"):
         rest = iter([a for s, a in zip(x.shape, axes) if s != 1])

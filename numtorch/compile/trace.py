@@ -1,7 +1,8 @@
 """Tracing: code run with symbolic tensors records a Graph instead of computing.
 
-A symbolic tensor is a Tensor whose storage is a graph node. Everything above the dispatcher (composites, the tape, nn)
-runs on it unchanged, because every operation passes through an Op, and an Op hands its call to the tracer."""
+A symbolic tensor is a Tensor whose storage is a graph node. Everything above the dispatcher (composites, the
+tape, nn) runs on it unchanged, because every operation passes through an Op, and an Op hands its call to the
+tracer."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -112,8 +113,8 @@ class Tracer:
         return self._add(op, args, result, device)
 
     def _add(self, op, args: dict[str, Any], like: Tensor, device) -> Tensor:
-        node = Node(op, {k: self.node(v) if isinstance(v, Tensor) else v for k, v in args.items()}, like.layout.shape,
-                    like.dtype)
+        node = Node(op, {k: self.node(v) if isinstance(v, Tensor) else v for k, v in args.items()},
+                    like.layout.shape, like.dtype)
         self.graph.nodes.append(node)
         return self.symbolic(node, like.layout.strides, device)
 
@@ -141,7 +142,8 @@ class Tracer:
 
 
 def trace(fn: Callable, args: dict[str, Any]) -> tuple[Graph, Any]:
-    """(the graph of fn(**args), what fn returned with symbolic tensors). Untraceable where it cannot be one."""
+    """(the graph of fn(**args), what fn returned with symbolic tensors). Untraceable where it cannot be
+    one."""
     tracer, before, grad = Tracer(), state.tracer, state.grad
     symbols = {k: tracer.input(v) if isinstance(v, Tensor) else v for k, v in args.items()}
     state.tracer, state.grad = tracer, False

@@ -6,6 +6,6 @@ from .promotion import ALWAYS_BOOL, BOOL_TO_LONG, COMPLEX_TO_FLOAT, DEFAULT, FLO
 from .reduction import Reduction, reduction
 from .view import View, view
 
-__all__ = ["ALWAYS_BOOL", "BOOL_TO_LONG", "COMPLEX_TO_FLOAT", "Composite", "DEFAULT", "FLOAT_ONLY", "INT_TO_FLOAT", "Opaque",
-           "Plan", "Pointwise", "RESERVED", "Reduction", "View", "composite", "float_array", "opaque", "pointwise", "reduction",
-           "view"]
+__all__ = ["ALWAYS_BOOL", "BOOL_TO_LONG", "COMPLEX_TO_FLOAT", "Composite", "DEFAULT", "FLOAT_ONLY",
+           "INT_TO_FLOAT", "Opaque", "Plan", "Pointwise", "RESERVED", "Reduction", "View", "composite",
+           "float_array", "opaque", "pointwise", "reduction", "view"]

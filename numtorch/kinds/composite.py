@@ -16,7 +16,8 @@ from ..tensor import Tensor
 
 
 class Composite(Op):
-    """The body is Python over other ops. With `vjp`, its parts are not recorded and the rule is used instead."""
+    """The body is Python over other ops. With `vjp`, its parts are not recorded and the rule is used
+    instead."""
 
     kind = "composite"
 

@@ -23,7 +23,8 @@ from ..tensor import Tensor, ndarray_of
 
 
 class Opaque(Op):
-    """The body is the meta function; the kernel is the function of the same name in kernels/cpu (kernels/cuda)."""
+    """The body is the meta function; the kernel is the function of the same name in kernels/cpu
+    (kernels/cuda)."""
 
     kind = "opaque"
 
@@ -62,8 +63,8 @@ class Opaque(Op):
         device = common_device(self.name, tensors) if tensors else cpu
         if self.dynamic:
             if device is devices.meta:
-                raise NotImplementedError(f"{self.name}: the shape of the result depends on values, which meta tensors "
-                                          "do not have.")
+                raise NotImplementedError(f"{self.name}: the shape of the result depends on values, which "
+                                          "meta tensors do not have.")
             got = self.kernel(device)(**{k: self._ndarray(v, False) for k, v in args.items()})
             from ..tensor import tensor_from
             result: Any = tuple(tensor_from(a) for a in got) if isinstance(got, tuple) else tensor_from(got)
@@ -120,7 +121,8 @@ def _round_into(o: Tensor, a: np.ndarray) -> None:
 
 
 def opaque(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None,
-           at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, dynamic: bool = False, half: str = "float"):
+           at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, dynamic: bool = False,
+           half: str = "float"):
     """Declare an opaque op."""
     def declare(body: Callable) -> Callable:
         return public_function(register(Opaque(body, vjp, at, name, dynamic, half)))

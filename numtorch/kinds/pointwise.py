@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import devices
 from .. import dtypes as D
-from ..autograd.engine import Node, clock
+from ..autograd.engine import Node, clock, edge
 from ..autograd.modes import state
 from ..dispatch import (
     NUMBERS,
@@ -41,14 +41,26 @@ from .promotion import DEFAULT, Kind
 RESERVED = {"lo", "hi", "i", "r", "n", "q", "e", "b", "p", "a", "t"}
 
 
+# Plans kept for one op; beyond this many (shapes that never repeat) it starts anew.
+PLANS = 4096
+PLAIN = frozenset({int, float, bool, complex})
+
+
+def plain(v):
+    """A number as Python's own type: NumPy's scalars and subclasses (IntEnum) converted."""
+    v = number(v)
+    return v if type(v) in PLAIN else next(k for k in (int, float, complex) if isinstance(v, k))(v)
+
+
 class Pointwise(Op):
-    """The body is one scalar expression (or a tuple of them). Inputs broadcast and promote; keyword-only parameters of
-    the body are numbers passed to the kernel by value. `free` inputs keep their own type (a condition)."""
+    """The body is one scalar expression (or a tuple of them). Inputs broadcast and promote; keyword-only
+    parameters of the body are numbers passed to the kernel by value. `free` inputs keep their own type (a
+    condition)."""
 
     kind = "pointwise"
 
-    def __init__(self, body, vjp, at, name, dtype: Kind, free: Sequence[str], only, domain: tuple[float, float],
-                 cost: float, results: int, strict: Sequence[str] | None = None):
+    def __init__(self, body, vjp, at, name, dtype: Kind, free: Sequence[str], only,
+                 domain: tuple[float, float], cost: float, results: int, strict: Sequence[str] | None = None):
         super().__init__(body, vjp, at, name)
         self.dtype, self.free, self.only, self.domain, self.cost = dtype, frozenset(free), only, domain, cost
         self.results = results
@@ -89,8 +101,12 @@ class Pointwise(Op):
             args = dict(zip(self.params, values))
             return state.tracer.call(self, args) if target is None else state.tracer.write(target, args)
         if target is not None:
+            if target.requires_grad and state.grad and not self.rules:  # the history of the old values ends here
+                value = self.apply(values)
+                check_cast(value.dtype, target.dtype)
+                return target.copy_(value)  # type: ignore[attr-defined]
             values = tuple([_apart(v, target) for v in values])
-        key: list = [target is not None]
+        key: list = [target is not None, D._default]
         needs = False
         for v in values:
             if isinstance(v, Tensor):
@@ -99,11 +115,14 @@ class Pointwise(Op):
                 key += (layout.key if not layout.offset else -layout.key, v.dtype, v.storage.device)
                 needs = needs or v.requires_grad
             else:
+                if type(v) not in PLAIN:  # NumPy's scalars: kernels take Python's
+                    return self.apply(self.checked(values), target)
                 key.append(type(v))
         plan = self.plans.get(tuple(key))
         if plan is None:
-            values = self.checked(values)
-            plan = self.plan(values, target)
+            plan = self.plan(self.checked(values), target)
+            if len(self.plans) >= PLANS:
+                self.plans.clear()
             self.plans[tuple(key)] = plan
         needs = needs and state.grad and bool(self.rules)
         before = None
@@ -113,10 +132,13 @@ class Pointwise(Op):
                                 if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
                 if self.params[0] in self.needs(wanted):
                     before = target.detach().clone()
+                    e = edge(target)
+                    if e is not None and e is not target:  # with its history, for gradients of gradients
+                        before.requires_grad, before._node = True, e
             node = None
             if needs:
-                # Recorded before the write, so that operands that share the memory are known to have changed; against an
-                # alias, so that the node does not hold the tensor whose history it is.
+                # Recorded before the write, so that operands that share the memory are known to have changed;
+                # against an alias, so that the node does not hold the tensor whose history it is.
                 node = self.record(dict(zip(self.params, values)), target.alias(), before)
                 if node is not None:
                     node.versions = tuple([n + (k == "out") for k, n in zip(node.names, node.versions)])
@@ -135,7 +157,7 @@ class Pointwise(Op):
         out = []
         for p, v in zip(self.params, values):
             if isinstance(v, NUMBERS) and p not in self.strict:
-                v = number(v)
+                v = plain(v)
             elif not isinstance(v, Tensor):
                 raise not_a_tensor(self.name.partition(".")[0], PUBLIC.get(p, p), v, self.params.index(p))
             out.append(v)
@@ -159,21 +181,23 @@ class Pointwise(Op):
         if target is not None:
             check_cast(kind, target.dtype)
             if shape != target.layout.shape:
-                raise RuntimeError(f"output with shape {list(target.layout.shape)} doesn't match the broadcast shape "
-                                   f"{list(shape)}")
+                raise RuntimeError(f"output with shape {list(target.layout.shape)} doesn't match the "
+                                   f"broadcast shape {list(shape)}")
             layout, kind = target.layout, target.dtype
         else:
             layout = _result_layout(tensors, shape)
         c = compute_name(compute)
         ins = [(p if p not in RESERVED else p + "_", v) for p, v in zip(self.params, values)]
-        return Plan(self.name, ("pointwise", self.name, c), self.build(c), ins, [(layout, kind)] * self.results, shape,
-                    device, self.cost)
+        return Plan(self.name, ("pointwise", self.name, c), self.build(c), ins,
+                    [(layout, kind)] * self.results, shape, device, self.cost)
 
 
 class Plan:
-    """How to run one pointwise computation for given types and layouts: kernel, work items, fixed arguments."""
+    """How to run one pointwise computation for given types and layouts: kernel, work items, fixed
+    arguments."""
 
-    __slots__ = ("layouts", "device", "kernel", "items", "cost", "fixed", "offsets", "tensors", "key", "make", "idle")
+    __slots__ = ("layouts", "device", "kernel", "items", "cost", "fixed", "offsets", "tensors", "key", "make",
+                 "idle")
 
     def __init__(self, name: str, tag: tuple, build: emit.Build, ins: Sequence[tuple[str, Any]],
                  outs: Sequence[tuple[Layout, D.dtype]], shape, device: devices.device, cost: float):
@@ -189,7 +213,8 @@ class Plan:
         kinds = tuple([s if s in (0, 1) else -1 for s in last])
         it = iter(kinds[len(outs):])
         operands = [emit.Operand(n, v.dtype.name, 1 if depth is None else next(it)) if isinstance(v, Tensor) else
-                    emit.Operand(n, "float64" if isinstance(v, float) else D.of_scalar(v).name, 0, True) for n, v in ins]
+                    emit.Operand(n, "float64" if isinstance(v, float) else D.of_scalar(v).name, 0, True)
+                    for n, v in ins]
         results = [emit.Operand("out" if len(outs) == 1 else f"out{i}", d.name, kinds[i])
                    for i, (_, d) in enumerate(outs)]
         self.key = (*tag, depth, tuple(operands), tuple(results))
@@ -255,7 +280,8 @@ def _apart(v, target: Tensor):
 
 
 def _result_layout(tensors: Sequence[Tensor], shape) -> Layout:
-    """Where results go: row-major, unless the full-shaped inputs are dense in another order (channels_last, .t())."""
+    """Where results go: row-major, unless the full-shaped inputs are dense in another order (channels_last,
+    .t())."""
     first = tensors[0].layout
     if first.contiguous and first.shape == shape and len(shape) < 3:
         return contiguous(shape)
@@ -278,8 +304,8 @@ SMALL = 16_384  # elements up to which a kernel runs on the calling thread, hold
 
 
 def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
-    """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the general
-    path must decide."""
+    """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the
+    general path must decide."""
     if d.is_floating_point and d.itemsize == 2:
         return None
     if scalar is None:
@@ -295,7 +321,8 @@ def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
         p = p if p not in RESERVED else p + "_"
         operands.append(emit.Operand(p, d.name, 1) if scalar is None else
                         emit.Operand(p, "int64" if scalar is int else "float64", 0, True))
-    text = emit.pointwise(op.name, op.build(compute_name(compute)), operands, [emit.Operand("out", out.name, 1)], None)
+    text = emit.pointwise(op.name, op.build(compute_name(compute)), operands,
+                          [emit.Operand("out", out.name, 1)], None)
     native = text.native()
     return native.call, native, out.numpy, out
 
@@ -430,9 +457,9 @@ def pointwise(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[
               results: int = 1, strict: Sequence[str] | None = None,
               refused: dict[int, tuple[type[Exception], str]] | None = None):
     """Declare a pointwise op. `only`: dtype categories it accepts; `domain`: where it is defined (for tests);
-    `cost`: nanoseconds an element takes; `results`: how many values the body returns; `strict`: inputs that may not
-    be numbers, the first one of a public op of several unless told; `refused`: the error for a category that is not
-    accepted, where PyTorch has words of its own."""
+    `cost`: nanoseconds an element takes; `results`: how many values the body returns; `strict`: inputs that
+    may not be numbers, the first one of a public op of several unless told; `refused`: the error for a
+    category that is not accepted, where PyTorch has words of its own."""
     def declare(body: Callable) -> Callable:
         op = Pointwise(body, vjp, at, name, dtype, free, only, domain, cost, results, strict)
         op.refused = refused or {}

@@ -38,9 +38,10 @@ def BOOL_TO_LONG(d: D.dtype) -> tuple[D.dtype, D.dtype]:
 def FLOAT_ONLY(d: D.dtype) -> tuple[D.dtype, D.dtype]:
     """Floating and complex types only (mean)."""
     if d.category < D.FLOAT:
-        name = {"bool": "Bool", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte"}
-        raise RuntimeError("mean(): could not infer output dtype. Input dtype must be either a floating point or complex "
-                           f"dtype. Got: {name[d.name]}")
+        name = {"bool": "Bool", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char",
+                "uint8": "Byte"}
+        raise RuntimeError("mean(): could not infer output dtype. Input dtype must be either a floating "
+                           f"point or complex dtype. Got: {name[d.name]}")
     return d, d
 
 

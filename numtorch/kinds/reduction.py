@@ -25,7 +25,10 @@ from ..layouts import collapse, contiguous
 from ..tensor import Tensor
 from .promotion import DEFAULT, Kind
 
-# Elements each first-phase item folds when one long row is split; fixed, so the result does not depend on threads.
+# Plans kept for one op; beyond this many (shapes that never repeat) it starts anew.
+PLANS = 4096
+# Elements each first-phase item folds when one long row is split; fixed, so the result does not depend on
+# threads.
 CHUNK = 32_768
 
 
@@ -34,7 +37,8 @@ class Reduction(Op):
 
     kind = "reduction"
 
-    def __init__(self, body, vjp, at, name, dtype: Kind, init, finish, empty_error: str | None, cost: float, before=None):
+    def __init__(self, body, vjp, at, name, dtype: Kind, init, finish, empty_error: str | None, cost: float,
+                 before=None):
         super().__init__(body, None, at, name)
         self.params = ("x", "dim", "keepdim", "dtype")
         self.signature = inspect.Signature([
@@ -58,10 +62,12 @@ class Reduction(Op):
             raise not_a_tensor(self.name.partition(".")[0], "input", x)
         if state.tracer is not None:
             return state.tracer.call(self, args)
-        key = (x.layout.key, x.dtype, x.storage.device, tuple(dim) if isinstance(dim, list) else dim, args["keepdim"],
-               args["dtype"])
+        key = (x.layout.key, x.dtype, x.storage.device, tuple(dim) if isinstance(dim, list) else dim,
+               args["keepdim"], args["dtype"])
         plan = self.plans.get(key)
         if plan is None:
+            if len(self.plans) >= PLANS:
+                self.plans.clear()
             plan = self.plans[key] = self.plan(x, dim, args["keepdim"], args["dtype"])
         dims, layout, kind, launches = plan
         out = fresh(layout, kind, x.storage.device)
@@ -91,10 +97,11 @@ class Reduction(Op):
         return dims, layout, kind, launches
 
     def launches(self, x: Tensor, kind: D.dtype, dims, compute: str) -> list[Callable]:
-        """The kernel runs that reduce x: functions of (result array, input array, offset) that return the next input.
+        """The kernel runs that reduce x: functions of (result array, input array, offset) that return the
+        next input.
 
-        The loop nest is chosen by strides: rows (each item folds its own elements), columns (neighbouring results are
-        folded together, memory is read in order), or two phases for one long dense array."""
+        The loop nest is chosen by strides: rows (each item folds its own elements), columns (neighbouring
+        results are folded together, memory is read in order), or two phases for one long dense array."""
         shape, steps, device = x.layout.shape, x.layout.strides, x.storage.device
         kept = [i for i in range(len(shape)) if i not in dims]
         count = 1
@@ -123,22 +130,23 @@ class Reduction(Op):
             across = bool(lanes) and rx[-1] != 1
 
             def shared(o, a, offset):
-                backend(device).reduce(row, name, fold, X(step), out, compute, len(ksize), len(rsize), results, count, across,
-                                       (o, a, 0, offset, *nest))
+                backend(device).reduce(row, name, fold, X(step), out, compute, len(ksize), len(rsize),
+                                       results, count, across, (o, a, 0, offset, *nest))
             return [shared]
         if lanes and rx[-1] != 1 and ksize[lanes[0]] >= 8:
             k = lanes[0]
             outer = [i for i in range(len(ksize)) if i != k]
             tiles = -(-ksize[k] // emit.TILE)
             items = tiles * results // ksize[k]
-            fixed = (*[ksize[i] for i in outer[1:]], *[kout[i] for i in outer], *[kx[i] for i in outer], count, tiles, ksize[k],
-                     kout[k], *rsize, *rx)
+            fixed = (*[ksize[i] for i in outer[1:]], *[kout[i] for i in outer], *[kx[i] for i in outer],
+                     count, tiles, ksize[k], kout[k], *rsize, *rx)
             make = lambda t: emit.reduce_columns(name, fold, X(1), out, compute, len(outer), len(rsize), t)
             per = cost * count * min(ksize[k], emit.TILE) * 2
 
             def columns(o, a, offset):
                 total = backend(device).empty(results, big)
-                run((*tag, "columns", len(outer), len(rsize)), make, items, per, (o, a, total, 0, offset, *fixed))
+                run((*tag, "columns", len(outer), len(rsize)), make, items, per,
+                    (o, a, total, 0, offset, *fixed))
             return [columns]
         if not ksize and len(rsize) == 1 and rx[0] == 1 and count > 2 * CHUNK:
             parts = -(-count // CHUNK)
@@ -146,25 +154,29 @@ class Reduction(Op):
 
             def chunks(o, a, offset):
                 partial = backend(device).empty(parts, big)
-                run((*tag, "chunks"), lambda t: emit.reduce_chunks(name, fold, X(1), emit.Operand("out", big.name), compute, t),
+                run((*tag, "chunks"), lambda t: emit.reduce_chunks(name, fold, X(1),
+                                                                   emit.Operand("out", big.name), compute, t),
                     parts, cost * CHUNK, (partial, a, CHUNK, count, offset))
                 return partial
 
             def rest(o, a, offset):
-                run((*tag, "join"), lambda t: emit.reduce_rows(name, join, emit.Operand("x", big.name), out, big.name, 0, 1, t),
+                run((*tag, "join"), lambda t: emit.reduce_rows(name, join, emit.Operand("x", big.name), out,
+                                                               big.name, 0, 1, t),
                     1, cost * parts, (o, a, 0, 0, count, parts))
             return [chunks, rest]
 
         def rows(o, a, offset):
-            run(row, lambda t: emit.reduce_rows(name, fold, X(step), out, compute, len(ksize), len(rsize), t), results,
-                cost * max(count, 1), (o, a, 0, offset, *nest))
+            run(row, lambda t: emit.reduce_rows(name, fold, X(step), out, compute, len(ksize), len(rsize), t),
+                results, cost * max(count, 1), (o, a, 0, offset, *nest))
         return [rows]
 
 
-def reduction(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[str, Callable] | None = None, init: Any,
-              finish: Callable | None = None, before: Callable | None = None, at: Sequence[str] = ("torch", "Tensor"),
-              name: str | None = None, empty_error: str | None = None, cost: float = 0.3):
-    """Declare a reduction. `init`: start value or "lowest"/"highest"; `finish(acc, n)`; `before(x)` per element."""
+def reduction(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[str, Callable] | None = None,
+              init: Any, finish: Callable | None = None, before: Callable | None = None,
+              at: Sequence[str] = ("torch", "Tensor"), name: str | None = None,
+              empty_error: str | None = None, cost: float = 0.3):
+    """Declare a reduction. `init`: start value or "lowest"/"highest"; `finish(acc, n)`; `before(x)` per
+    element."""
     def declare(body: Callable) -> Callable:
         op = Reduction(body, vjp, at, name, dtype, init, finish, empty_error, cost, before)
         register(op)

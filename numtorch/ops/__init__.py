@@ -1,4 +1,5 @@
-"""Entries of every operation, and the public surface made from them: functions, methods, in-place forms, aliases."""
+"""Entries of every operation, and the public surface made from them: functions, methods, in-place forms,
+aliases."""
 from __future__ import annotations
 
 import importlib
@@ -11,28 +12,29 @@ from ..dispatch import check_cast, check_inplace, registry
 from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
-MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort", "scan", "linalg",
-           "lapack", "random", "dropout", "special", "fft", "copies", "stats", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort",
+           "scan", "linalg", "lapack", "factor", "random", "dropout", "special", "fft", "copies", "stats",
+           "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {
     "torch Tensor": {
-        "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "arccosh": "acosh",
-        "arcsinh": "asinh", "arctanh": "atanh", "divide": "div", "multiply": "mul", "subtract": "sub", "negative": "neg",
-        "true_divide": "div.true", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le",
-        "not_equal": "ne", "fix": "trunc"},
+        "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2",
+        "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh", "divide": "div", "multiply": "mul",
+        "subtract": "sub", "negative": "neg", "true_divide": "div.true", "greater": "gt",
+        "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "fix": "trunc"},
     "torch": {"special_expit": "sigmoid"},
-    "special": {"expit": "sigmoid", "psi": "digamma", "round": "round", "gammaln": "lgamma", "log_softmax": "log_softmax",
-                "softmax": "softmax"},
+    "special": {"expit": "sigmoid", "psi": "digamma", "round": "round", "gammaln": "lgamma",
+                "log_softmax": "log_softmax", "softmax": "softmax"},
     "Tensor": {"arctan2": "atan2"},
 }
 
 # Methods and the operators they stand behind.
 _DUNDERS = {
-    "add": ("__add__", "__radd__"), "mul": ("__mul__", "__rmul__"), "sub": ("__sub__",), "div": ("__truediv__",),
-    "floor_divide": ("__floordiv__",), "remainder": ("__mod__",), "pow": ("__pow__",),
-    "matmul": ("__matmul__",), "neg": ("__neg__",), "positive": ("__pos__",), "abs": ("__abs__",),
-    "bitwise_and": ("__and__", "__rand__"), "bitwise_or": ("__or__", "__ror__"),
+    "add": ("__add__", "__radd__"), "mul": ("__mul__", "__rmul__"), "sub": ("__sub__",),
+    "div": ("__truediv__",), "floor_divide": ("__floordiv__",), "remainder": ("__mod__",),
+    "pow": ("__pow__",), "matmul": ("__matmul__",), "neg": ("__neg__",), "positive": ("__pos__",),
+    "abs": ("__abs__",), "bitwise_and": ("__and__", "__rand__"), "bitwise_or": ("__or__", "__ror__"),
     "bitwise_xor": ("__xor__", "__rxor__"), "bitwise_left_shift": ("__lshift__",),
     "bitwise_right_shift": ("__rshift__",), "eq": ("__eq__",), "ne": ("__ne__",), "lt": ("__lt__",),
     "le": ("__le__",), "gt": ("__gt__",), "ge": ("__ge__",)}
@@ -43,8 +45,8 @@ _INPLACE_DUNDERS = {
     "bitwise_right_shift_": "__irshift__"}
 
 # Tables in which an entry module lists plain functions, and the namespace each one fills.
-TABLES = {"FUNCTIONS": "torch", "METHODS": "Tensor", "FUNCTIONAL": "nn.functional", "LINALG": "linalg", "FFT": "fft",
-          "SPECIAL": "special"}
+TABLES = {"FUNCTIONS": "torch", "METHODS": "Tensor", "FUNCTIONAL": "nn.functional", "LINALG": "linalg",
+          "FFT": "fft", "SPECIAL": "special"}
 names: dict[str, dict[str, Any]] = {space: {} for space in TABLES.values()}
 
 
@@ -75,8 +77,8 @@ def _by_copy(fn: Callable, name: str) -> Callable:
         value = fn(self, *args, **kwargs)
         check_cast(value.dtype, self.dtype)
         if value.layout.shape != self.layout.shape:
-            raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast shape "
-                               f"{list(value.layout.shape)}")
+            raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast "
+                               f"shape {list(value.layout.shape)}")
         return self.copy_(value)
     inplace.__name__ = inplace.__qualname__ = name + "_"
     inplace.__doc__ = f"In-place form of {name}."
@@ -137,8 +139,8 @@ def _properties() -> None:
             import warnings
             warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
                           "deprecated and it will throw an error in a future release. Consider `x.mT` to "
-                          "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
-                          "reverse the dimensions of a tensor.", stacklevel=2)
+                          "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` "
+                          "to reverse the dimensions of a tensor.", stacklevel=2)
         return transposed(self, 0, 1) if self.ndim == 2 else self.permute(tuple(range(self.ndim))[::-1])
 
     def matrix_transposed(self):
@@ -158,8 +160,8 @@ def _properties() -> None:
         return matrix_transposed(self).conj()
 
     made = {"T": property(reversed_dims), "mT": property(matrix_transposed), "H": property(hermitian),
-            "mH": property(adjoint), "real": property(real, assign(real)), "imag": property(imag, assign(imag)),
-            "adjoint": adjoint}
+            "mH": property(adjoint), "real": property(real, assign(real)),
+            "imag": property(imag, assign(imag)), "adjoint": adjoint}
     for name, attribute in made.items():
         setattr(Tensor, name, attribute)
 

@@ -73,19 +73,22 @@ def move(dst: Tensor, src: Tensor) -> None:
         warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
     from ..dispatch import compute_name
     name = compute_name(compute if dst.dtype.category != D.BOOL else src.dtype)
-    key = (src.layout.key, src.dtype, dst.layout.key, dst.dtype, there, bool(src.layout.offset or dst.layout.offset))
+    key = (src.layout.key, src.dtype, dst.layout.key, dst.dtype, there,
+           bool(src.layout.offset or dst.layout.offset))
     plan = _moves.get(key)
     if plan is None:
-        plan = _moves[key] = Plan("copy", ("copy", name), copied.op.build(name), [("x", src)], [(dst.layout, dst.dtype)],
-                                  dst.layout.shape, there, 0.3)
+        plan = _moves[key] = Plan("copy", ("copy", name), copied.op.build(name), [("x", src)],
+                                  [(dst.layout, dst.dtype)], dst.layout.shape, there, 0.3)
     plan.run((src,), (dst,))
 
 
 def copy_(self, src, non_blocking: bool = False):
-    """Write the values of `src` (broadcast, converted) into self. Every in-place write of a computed value is this."""
+    """Write the values of `src` (broadcast, converted) into self. Every in-place write of a computed value is
+    this."""
     if not isinstance(src, Tensor):
         if not isinstance(src, NUMBERS):
-            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+            raise TypeError("copy_(): argument 'other' (position 1) must be Tensor, not "
+                            f"{type(src).__name__}")
         from .create import scalar_tensor
         src = scalar_tensor(src, dtype=D.of_scalar(src), device=self.storage.device)
     check_inplace(self, "copy_")
@@ -94,7 +97,8 @@ def copy_(self, src, non_blocking: bool = False):
     if src.layout.shape != self.layout.shape:
         shape = L.broadcast(self.layout.shape, src.layout.shape)
         if shape != self.layout.shape:
-            raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast shape {list(shape)}")
+            raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast "
+                               f"shape {list(shape)}")
         src = expand(src, tuple(shape))
     needs = state.grad and (self.requires_grad or src.requires_grad) and self.dtype.category >= D.FLOAT
     if src.storage is self.storage and src.layout != self.layout and src.dtype is self.dtype:
@@ -173,9 +177,10 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
                 non_blocking = a
         elif a is not None:
             raise TypeError("to() received an invalid combination of arguments - got "
-                            f"({', '.join(type(b).__name__ for b in args)}), but expected one of:\n * (torch.device device = "
-                            "None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
-                            "torch.memory_format memory_format = None)\n * (torch.dtype dtype, …)\n * (Tensor other, …)")
+                            f"({', '.join(type(b).__name__ for b in args)}), but expected one of:\n * "
+                            "(torch.device device = None, torch.dtype dtype = None, bool non_blocking = "
+                            "False, bool copy = False, *, torch.memory_format memory_format = None)\n * "
+                            "(torch.dtype dtype, …)\n * (Tensor other, …)")
     where = self.storage.device if device is None else devices.placed(device)
     dtype = self.dtype if dtype is None else dtype
     form = preserve_format if memory_format is None else memory_format
@@ -193,9 +198,9 @@ def _converter(name: str, dtype: D.dtype):
 
 
 METHODS = {n: _converter(n, d) for n, d in (
-    ("float", D.float32), ("double", D.float64), ("half", D.float16), ("bfloat16", D.bfloat16), ("int", D.int32),
-    ("long", D.int64), ("short", D.int16), ("char", D.int8), ("byte", D.uint8), ("bool", D.bool), ("cfloat", D.complex64),
-    ("cdouble", D.complex128), ("chalf", D.complex64))}
+    ("float", D.float32), ("double", D.float64), ("half", D.float16), ("bfloat16", D.bfloat16),
+    ("int", D.int32), ("long", D.int64), ("short", D.int16), ("char", D.int8), ("byte", D.uint8),
+    ("bool", D.bool), ("cfloat", D.complex64), ("cdouble", D.complex128), ("chalf", D.complex64))}
 del METHODS["chalf"]
 
 

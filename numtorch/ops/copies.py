@@ -21,8 +21,9 @@ def _copy_of(name: str, fn) -> Any:
 
 
 FUNCTIONS = {f"{name}_copy": _copy_of(f"{name}_copy", fn) for name, fn in {
-    "alias": view.alias_view, "as_strided": view.as_strided, "detach": lambda x: x.detach(), "diagonal": view.diagonal,
-    "expand": view.expand, "narrow": view.narrow, "permute": view.permute, "select": view.select, "squeeze": view.squeeze,
-    "split": join.split, "split_with_sizes": join.split_with_sizes, "t": view.t, "transpose": view.transpose,
+    "alias": view.alias_view, "as_strided": view.as_strided, "detach": lambda x: x.detach(),
+    "diagonal": view.diagonal, "expand": view.expand, "narrow": view.narrow, "permute": view.permute,
+    "select": view.select, "squeeze": view.squeeze, "split": join.split,
+    "split_with_sizes": join.split_with_sizes, "t": view.t, "transpose": view.transpose,
     "unbind": join.unbind, "unfold": view.unfold, "unsqueeze": view.unsqueeze, "view": view.view_}.items()}
 METHODS = {"narrow_copy": FUNCTIONS["narrow_copy"]}

@@ -24,9 +24,11 @@ def sizes_of(size: tuple, name: str) -> tuple[int, ...]:
     for i, n in enumerate(size):
         if not isinstance(n, int):
             if isinstance(n, float) or not hasattr(n, "__index__"):
-                raise TypeError(f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be "
-                                f"tuple of ints,but got {type(n).__name__}\"" if i or len(size) > 1 else
-                                f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(n).__name__}")
+                raise TypeError(f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with "
+                                "error \"type must be tuple of ints,but got "
+                                f"{type(n).__name__}\"" if i or len(size) > 1 else
+                                f"{name}(): argument 'size' (position 1) must be tuple of ints, not "
+                                f"{type(n).__name__}")
             n = n.__index__()
         if n < 0:
             if name == "zeros":
@@ -38,7 +40,8 @@ def sizes_of(size: tuple, name: str) -> tuple[int, ...]:
 
 def finish(t: Tensor, requires_grad: bool) -> Tensor:
     if requires_grad and t.dtype.category < D.FLOAT:
-        raise RuntimeError(f"Only Tensors of floating point and complex dtype can require gradients\n  dtype={t.dtype}")
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients\n  "
+                           f"dtype={t.dtype}")
     return t.requires_grad_() if requires_grad else t
 
 
@@ -86,8 +89,8 @@ def _out(out: Tensor, t: Tensor) -> Tensor:
 
 
 def _maker(name: str, value, doc: str):
-    def make(*size, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False, names=None,
-             memory_format=None, **kwargs):
+    def make(*size, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False,
+             names=None, memory_format=None, **kwargs):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         if kwargs:
@@ -114,14 +117,15 @@ ones = _maker("ones", 1, "A tensor of ones.")
 empty = _maker("empty", None, "A tensor with uninitialised memory.")
 
 
-def full(size, fill_value, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False,
-         names=None) -> Tensor:
+def full(size, fill_value, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
+         requires_grad=False, names=None) -> Tensor:
     """A tensor with every element `fill_value`, whose type decides the dtype where none is given."""
     shape = sizes_of((size,) if isinstance(size, tuple | list) else (size,), "full")
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     if not isinstance(fill_value, NUMBERS):
-        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+        raise TypeError("full(): argument 'fill_value' (position 2) must be Number, not "
+                        f"{type(fill_value).__name__}")
     check_dtype("full", dtype)
     d = D.of_scalar(fill_value) if dtype is None else dtype
     t = filled(shape, fill_value, d, devices.placed(device))
@@ -132,7 +136,8 @@ def _like(name: str, value, doc: str):
     def make(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
              memory_format: Format = preserve_format):
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                            f"{type(input).__name__}")
         check_dtype(name, dtype)
         d = input.dtype if dtype is None else dtype
         where = input.storage.device if device is None else devices.placed(device)
@@ -149,22 +154,25 @@ def _like(name: str, value, doc: str):
 
 zeros_like = _like("zeros_like", 0, "Zeros with the shape, dtype, device and memory order of input.")
 ones_like = _like("ones_like", 1, "Ones with the shape, dtype, device and memory order of input.")
-empty_like = _like("empty_like", None, "Uninitialised memory with the shape, dtype, device and memory order of input.")
+empty_like = _like("empty_like", None, "Uninitialised memory with the shape, dtype, device and memory order "
+                                       "of input.")
 
 
-def full_like(input, fill_value, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
-              memory_format: Format = preserve_format) -> Tensor:
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, pin_memory=False,
+              requires_grad=False, memory_format: Format = preserve_format) -> Tensor:
     """Every element `fill_value`, with the shape, dtype, device and memory order of input."""
     t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     t.fill_(fill_value)
     return finish(t, requires_grad)
 
 
-def empty_strided(size, stride, *, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False) -> Tensor:
+def empty_strided(size, stride, *, dtype=None, layout=strided, device=None, pin_memory=False,
+                  requires_grad=False) -> Tensor:
     """Uninitialised memory with the given sizes and strides."""
     size, stride = tuple(size), tuple(stride)
     if len(size) != len(stride):
-        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
+                           f"({len(stride)})")
     lay = L.contiguous(size).at(size, stride, 0)
     d, where = dtype or D._default, devices.placed(device)
     t = fresh(L.contiguous((lay.span(),)), d, where)
@@ -176,15 +184,17 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=strided, device=
                    requires_grad=False) -> Tensor:
     """Uninitialised memory whose dimensions lie in memory in the order `physical_layout`."""
     if sorted(physical_layout) != list(range(len(size))):
-        raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout; i.e. "
-                           f"len(size) = {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}"
+        raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout; "
+                           f"i.e. len(size) = {len(size)} is not equal to len(physical_layout) = "
+                           f"{len(physical_layout)}"
                            if len(size) != len(physical_layout) else "Duplicate dim not allowed")
     t = fresh(L.permuted(tuple(size), list(physical_layout)), dtype or D._default, devices.placed(device))
     return finish(t, requires_grad)
 
 
 def _new(name: str, value):
-    def make(self, *size, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False, **kwargs):
+    def make(self, *size, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False,
+             **kwargs):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         shape = sizes_of(size, name)
@@ -197,7 +207,8 @@ def _new(name: str, value):
     return make
 
 
-def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False):
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=strided,
+             pin_memory=False):
     """A new tensor with this one's dtype and device, every element `fill_value`."""
     return full(size, fill_value, dtype=dtype or self.dtype, device=device or self.storage.device,
                 requires_grad=requires_grad)
@@ -205,29 +216,34 @@ def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=F
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A new tensor of `data` with this one's dtype and device."""
-    return tensor(data, dtype=dtype or self.dtype, device=device or self.storage.device, requires_grad=requires_grad)
+    return tensor(data, dtype=dtype or self.dtype, device=device or self.storage.device,
+                  requires_grad=requires_grad)
 
 
 def new(self, *args, device=None):
-    """A new tensor with this one's dtype: of sizes (uninitialised), of a sequence, or on a tensor's memory (older spelling)."""
+    """A new tensor with this one's dtype: of sizes (uninitialised), of a sequence, or on a tensor's memory
+    (older spelling)."""
     from ..legacy import construct
     return construct(args, self.dtype, device or self.storage.device)
 
 
-def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False):
+def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_grad=False, layout=strided,
+                      pin_memory=False):
     """Uninitialised memory with the given strides and this tensor's dtype and device."""
     return empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.storage.device,
                          requires_grad=requires_grad)
 
 
-METHODS = {"new_zeros": _new("new_zeros", 0), "new_ones": _new("new_ones", 1), "new_empty": _new("new_empty", None),
-           "new": new, "new_full": new_full, "new_tensor": new_tensor, "new_empty_strided": new_empty_strided}
+METHODS = {"new_zeros": _new("new_zeros", 0), "new_ones": _new("new_ones", 1),
+           "new_empty": _new("new_empty", None), "new": new, "new_full": new_full, "new_tensor": new_tensor,
+           "new_empty_strided": new_empty_strided}
 
 
 def _scan(data, shape: list, depth: int, flat: list) -> None:
     """Flatten nested sequences of numbers and 0-d tensors, checking that they are rectangular."""
     if isinstance(data, list | tuple | range) or (hasattr(data, "__len__") and hasattr(data, "__getitem__")
-                                                  and not isinstance(data, Tensor | np.ndarray | np.generic | str | dict)):
+                                                  and not isinstance(data,
+                                                                     Tensor | np.ndarray | np.generic | str | dict)):
         if depth == len(shape):
             shape.append(len(data))
         elif len(data) != shape[depth]:
@@ -240,14 +256,17 @@ def _scan(data, shape: list, depth: int, flat: list) -> None:
             if depth + i == len(shape):
                 shape.append(a.shape[i])
             elif a.shape[i] != shape[depth + i]:
-                raise ValueError(f"expected sequence of length {shape[depth + i]} at dim {depth + i} (got {a.shape[i]})")
+                raise ValueError(f"expected sequence of length {shape[depth + i]} at dim {depth + i} (got "
+                                 f"{a.shape[i]})")
         flat.extend(a.reshape(-1).tolist())
     else:
         if depth != len(shape):
             if flat or depth < len(shape):
-                raise TypeError(f"expected Tensor as element {len(flat)} in argument 0, but got {type(data).__name__}"
+                raise TypeError(f"expected Tensor as element {len(flat)} in argument 0, but got "
+                                f"{type(data).__name__}"
                                 if not isinstance(data, int | float | complex) else
-                                f"only length-{len(shape)} sequences nest here: a number stands at dim {depth}")
+                                f"only length-{len(shape)} sequences nest here: a number stands at dim "
+                                f"{depth}")
         flat.append(data)
 
 
@@ -257,8 +276,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         a = np.asarray(data)
         if a.dtype not in D.by_numpy:
             if a.dtype.newbyteorder("=") in D.by_numpy and a.dtype.byteorder not in "=|":
-                raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
-                                 "byte orders is currently not supported.")
+                raise ValueError("given numpy array has byte order different from the native byte order. "
+                                 "Conversion between byte orders is currently not supported.")
             if a.dtype == np.uint16 or a.dtype == np.uint32 or a.dtype == np.uint64 or a.dtype.kind not in "biufc":
                 tensor_from(np.empty(1, a.dtype))  # raises PyTorch's TypeError
         d = D.by_numpy[a.dtype] if dtype is None else dtype
@@ -299,7 +318,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
                 flat = [int(v) for v in flat]
             a = np.array(flat, dtype=wide).reshape(shape)
         except OverflowError as e:
-            raise ValueError("Overflow when unpacking long long" if "int" in str(e).lower() else str(e)) from None
+            raise ValueError("Overflow when unpacking long "
+                             "long" if "int" in str(e).lower() else str(e)) from None
         except TypeError as e:
             if complex in kinds:
                 raise TypeError("must be real number, not complex") from None
@@ -315,11 +335,13 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None) -> Tensor:
-    """A tensor of copied `data`: nested sequences of numbers, an ndarray, a number, a tensor (with a warning)."""
+    """A tensor of copied `data`: nested sequences of numbers, an ndarray, a number, a tensor (with a
+    warning)."""
     if isinstance(data, Tensor):
         import warnings
-        warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+        warnings.warn("To copy construct from a tensor, it is recommended to use "
+                      "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
+                      "rather than torch.tensor(sourceTensor).",
                       stacklevel=2)
         t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
         t = t if device is None else t.to(device)
@@ -359,10 +381,11 @@ def from_numpy(ndarray) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if not ndarray.flags.writeable:
         import warnings
-        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means "
-                      "writing to this tensor will result in undefined behavior. You may want to copy the array to protect its "
-                      "data or make it writable before converting it to a tensor. This type of warning will be suppressed for "
-                      "the rest of this program.", stacklevel=2)
+        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable "
+                      "tensors. This means writing to this tensor will result in undefined behavior. You may "
+                      "want to copy the array to protect its data or make it writable before converting it "
+                      "to a tensor. This type of warning will be suppressed for the rest of this program.",
+                      stacklevel=2)
     return tensor_from(ndarray)
 
 
@@ -399,18 +422,20 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Ten
     if count == 0 or have == 0:
         raise ValueError(f"both buffer length ({have}) and count ({count}) must not be 0")
     if not 0 <= offset < have:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({have} bytes) minus 1")
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+                         f"({have} bytes) minus 1")
     if count < 0 and (have - offset) % dtype.itemsize:
-        raise ValueError(f"buffer length ({have - offset} bytes) after offset ({offset} bytes) must be a multiple of element "
-                         f"size ({dtype.itemsize})")
+        raise ValueError(f"buffer length ({have - offset} bytes) after offset ({offset} bytes) must be a "
+                         f"multiple of element size ({dtype.itemsize})")
     if count > 0 and offset + count * dtype.itemsize > have:
-        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} bytes) must not be "
-                         f"greater than actual buffer length ({have} bytes)")
+        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
+                         f"bytes) must not be greater than actual buffer length ({have} bytes)")
     a = np.frombuffer(buffer, dtype.numpy, count, offset)
     return finish(tensor_from(a, dtype), requires_grad)
 
 
-def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=strided, pin_memory=False) -> Tensor:
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=strided,
+                  pin_memory=False) -> Tensor:
     """A 0-d tensor of a number, of the default floating type unless told otherwise."""
     return finish(filled((), s, dtype or D._default, devices.placed(device)), requires_grad)
 
@@ -444,8 +469,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=strided, d
     return finish(t, requires_grad) if out is None else _out(out, t)
 
 
-def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False, layout=strided,
-           pin_memory=False) -> Tensor:
+def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False,
+           layout=strided, pin_memory=False) -> Tensor:
     """start … end inclusive (deprecated: arange)."""
     if end is None:
         start, end = 0, start
@@ -460,7 +485,8 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     start, end = _number(start), _number(end)
-    d = dtype or (D.default_complex() if isinstance(start, complex) or isinstance(end, complex) else D._default)
+    d = dtype or (D.default_complex() if isinstance(start, complex)
+                  or isinstance(end, complex) else D._default)
     i = np.arange(steps)
     if d.category == D.INT:
         step = (float(end) - float(start)) / max(steps - 1, 1)
@@ -472,7 +498,8 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=
         step = (one(end) - one(start)) / one(max(steps - 1, 1))
         half = steps // 2
         j = i.astype(real)
-        # From the nearer end, so that both ends are exact; one fused multiply-add, as PyTorch's vector code does.
+        # From the nearer end, so that both ends are exact; one fused multiply-add, as PyTorch's vector code
+        # does.
         wide = np.complex128 if d.is_complex else np.float64
         a = np.where(i < half, wide(one(start)) + wide(step) * j.astype(wide),
                      wide(one(end)) - wide(step) * (steps - 1 - i)).astype(kind)
@@ -482,17 +509,20 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=
     return finish(t, requires_grad) if out is None else _out(out, t)
 
 
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
-             requires_grad=False) -> Tensor:
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=strided, device=None,
+             pin_memory=False, requires_grad=False) -> Tensor:
     """base raised to `steps` evenly spaced exponents from start to end."""
     d = dtype or D._default
-    e = ndarray_of(linspace(_number(start), _number(end), steps, dtype=D.float64 if d.category < D.FLOAT else d))
+    e = ndarray_of(linspace(_number(start), _number(end), steps,
+                            dtype=D.float64 if d.category < D.FLOAT else d))
     with np.errstate(all="ignore"):
-        t = tensor(np.power(np.asarray(base, e.dtype if e.dtype.kind != "c" else None), e), dtype=d, device=device)
+        t = tensor(np.power(np.asarray(base, e.dtype if e.dtype.kind != "c" else None), e), dtype=d,
+                   device=device)
     return finish(t, requires_grad) if out is None else _out(out, t)
 
 
-def eye(n, m=None, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False, requires_grad=False) -> Tensor:
+def eye(n, m=None, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
+        requires_grad=False) -> Tensor:
     """The n × m matrix with ones on its diagonal."""
     m = n if m is None else m
     for v, word in ((n, "n"), (m, "m")):
@@ -520,7 +550,8 @@ def polar(abs, angle, *, out=None) -> Tensor:
 
 
 FUNCTIONS: dict[str, Any] = {f.__name__: f for f in (
-    zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided, empty_permuted, tensor, as_tensor,
-    asarray, from_numpy, from_dlpack, frombuffer, scalar_tensor, arange, linspace, logspace, eye, polar)}
+    zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided, empty_permuted,
+    tensor, as_tensor, asarray, from_numpy, from_dlpack, frombuffer, scalar_tensor, arange, linspace,
+    logspace, eye, polar)}
 FUNCTIONS["to_dlpack"] = to_dlpack
 FUNCTIONS["complex"], FUNCTIONS["range"] = complex_, range_

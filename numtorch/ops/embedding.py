@@ -5,6 +5,7 @@ from ..dispatch import Meta
 from ..kinds import composite, opaque
 from ..dtypes import int32, int64
 from .index import title
+from .pointwise import where
 
 
 @opaque(at=(), vjp={"weight": lambda g, weight_meta, indices, padding_idx,
@@ -61,7 +62,7 @@ def _renorm_rows(weight, indices, max_norm: float, norm_type: float) -> None:
         rows = embedding_rows(weight.detach(), used, -1, False)
         norms = rows.norm(norm_type, 1, keepdim=True)
         # 1e-7 as in PyTorch: the result is a little inside the ball.
-        rows = rows * (norms > max_norm).where(max_norm / (norms + 1e-7), 1.0)
+        rows = rows * where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
         weight.index_copy_(0, used, rows)
 
 

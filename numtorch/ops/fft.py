@@ -1,7 +1,7 @@
 """Discrete Fourier transforms: torch.fft, stft, istft.
 
-Three primitives, each scale * sum x e^(-+2 pi i jk / n) over `dims`: complex to complex, real to half a spectrum,
-half a spectrum to real."""
+Three primitives, each scale * sum x e^(-+2 pi i jk / n) over `dims`: complex to complex, real to half a
+spectrum, half a spectrum to real."""
 from __future__ import annotations
 
 import math
@@ -102,7 +102,8 @@ def _many(name: str, x, s, dim, last_doubles: bool = False) -> tuple[tuple[int, 
     if dim is None:
         dims = list(range(x.ndim)) if s is None else list(range(x.ndim - len(s), x.ndim))
         if s is not None and len(s) > x.ndim:
-            raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has {x.ndim} dimensions.")
+            raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has {x.ndim} "
+                               "dimensions.")
     else:
         dims = [wrap_dim(d, x.ndim) for d in ([dim] if isinstance(dim, int) else dim)]
         if len(set(dims)) != len(dims):
@@ -167,7 +168,8 @@ def _family(letters: str, transform, forward: bool, what: str) -> dict:
 
     def two(input, s=None, dim=(-2, -1), norm=None, *, out=None):
         return many(input, s, dim, norm, out=out)
-    for f, name, where_ in ((one, letters, "along `dim`"), (two, letters + "2", "along the two dimensions `dim`"),
+    for f, name, where_ in ((one, letters, "along "
+                                           "`dim`"), (two, letters + "2", "along the two dimensions `dim`"),
                             (many, letters + "n", "along `dim`, all if None")):
         f.__name__ = f.__qualname__ = f"fft_{name}"
         f.__doc__ = f"{what} {where_}; cut or padded to {'`n`' if f is one else '`s`'} entries."
@@ -215,7 +217,7 @@ def ifftshift(x, dim=None):
 FFT.update(fftshift=fftshift, ifftshift=ifftshift, fftfreq=fftfreq, rfftfreq=rfftfreq)
 
 
-# ------------------------------------------------------------------------------------------------ short-time transforms
+# -------------------------------------------------------------------------------------- short-time transforms
 def _framing(name: str, x, window, n_fft: int, hop_length, win_length) -> tuple:
     "(window of n_fft weights, hop) with the defaults filled in and checked."
     hop = n_fft // 4 if hop_length is None else hop_length
@@ -225,8 +227,8 @@ def _framing(name: str, x, window, n_fft: int, hop_length, win_length) -> tuple:
     if width <= 0 or width > n_fft:
         raise RuntimeError(f"{name}: expected 0 < win_length <= n_fft, but got win_length={width}")
     if window is not None and (window.ndim != 1 or window.shape[0] != width):
-        raise RuntimeError(f"{name}: expected a 1D window tensor of size equal to win_length={width}, but got window with size "
-                           f"{list(window.shape)}")
+        raise RuntimeError(f"{name}: expected a 1D window tensor of size equal to win_length={width}, but "
+                           f"got window with size {list(window.shape)}")
     if window is None:
         window = ones(width, dtype=x.dtype.to_real(), device=x.device)
     left = (n_fft - width) // 2
@@ -237,19 +239,19 @@ def _framing(name: str, x, window, n_fft: int, hop_length, win_length) -> tuple:
 
 
 @composite
-def stft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False,
-         onesided=None, return_complex=None, align_to_window=None):
+def stft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect",
+         normalized=False, onesided=None, return_complex=None, align_to_window=None):
     "The transforms of overlapping frames of n_fft samples, `hop_length` apart, times `window`: (…, frequency, frame)."
     if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        raise RuntimeError(f"stft({TITLES[x.dtype.name]}[{list(x.shape)}]...): expected a tensor of floating point or complex "
-                           "values")
+        raise RuntimeError(f"stft({TITLES[x.dtype.name]}[{list(x.shape)}]...): expected a tensor of floating "
+                           "point or complex values")
     if x.ndim not in (1, 2):
         raise RuntimeError(f"stft: expected a 1D or 2D tensor, but got {x.ndim}D tensor")
     complex_in = x.dtype.is_complex or (window is not None and window.dtype.is_complex)
     if return_complex is None:
         if not complex_in:
-            raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and will further require "
-                               "that return_complex=True in a future PyTorch release.")
+            raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and "
+                               "will further require that return_complex=True in a future PyTorch release.")
         return_complex = True
     batched = x.ndim == 2
     signal = x if batched else x.unsqueeze(0)
@@ -258,8 +260,8 @@ def stft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, p
         signal = pad(signal.unsqueeze(1), [n_fft // 2, n_fft // 2], mode=pad_mode).squeeze(1)
     size = signal.shape[-1]
     if n_fft <= 0 or n_fft > size:
-        raise RuntimeError(f"stft({TITLES[x.dtype.name]}{list(x.shape)}, n_fft={n_fft}): expected 0 < n_fft < {size}, but got "
-                           f"n_fft={n_fft}")
+        raise RuntimeError(f"stft({TITLES[x.dtype.name]}{list(x.shape)}, n_fft={n_fft}): expected 0 < n_fft "
+                           f"< {size}, but got n_fft={n_fft}")
     window, hop = _framing("stft", x, window, n_fft, hop_length, win_length)
     frames = signal.unfold(-1, n_fft, hop) * window
     onesided = not complex_in if onesided is None else onesided
@@ -275,8 +277,8 @@ def stft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, p
 
 
 @composite
-def istft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=None, length=None,
-          return_complex=False):
+def istft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False,
+          onesided=None, length=None, return_complex=False):
     "The signal whose stft is nearest x: overlapping frames added, over the sum of the squared windows."
     if not x.dtype.is_complex:
         raise RuntimeError("istft requires a complex-valued input tensor matching the output from stft with "
@@ -289,8 +291,9 @@ def istft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, 
         raise RuntimeError("complex windows are incompatible with onesided=True")
     onesided = x.shape[-2] != n_fft if onesided is None else onesided
     if x.shape[-2] != (n_fft // 2 + 1 if onesided else n_fft):
-        raise RuntimeError(f"istft: expected the frequency dimension (3rd to the last) of the input tensor to match n_fft "
-                           f"{'/ 2 + 1 ' if onesided else ''}when onesided={onesided}, but got {x.shape[-2]}")
+        raise RuntimeError("istft: expected the frequency dimension (3rd to the last) of the input tensor to "
+                           f"match n_fft {'/ 2 + 1 ' if onesided else ''}when onesided={onesided}, but got "
+                           f"{x.shape[-2]}")
     if not (hop_length is None or 0 < hop_length <= (win_length or n_fft)):
         raise RuntimeError("istft: expected 0 < hop_length <= win_length")
     window, hop = _framing("istft", x, window, n_fft, hop_length, win_length)
@@ -299,7 +302,8 @@ def istft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, 
     if return_complex:
         frames = FFT["ifft"](spectrum, norm=norm)
     else:
-        frames = FFT["irfft"](spectrum if onesided else spectrum.narrow(-1, 0, n_fft // 2 + 1), n_fft, norm=norm)
+        frames = FFT["irfft"](spectrum if onesided else spectrum.narrow(-1, 0, n_fft // 2 + 1), n_fft,
+                              norm=norm)
     frames = frames * window
     count = frames.shape[1]
     total = n_fft + hop * (count - 1)

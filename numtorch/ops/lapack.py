@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..autograd.modes import state
 from ..dispatch import Meta
 from ..kinds import composite, opaque
 from ..dtypes import FLOAT, int32, int64
@@ -17,6 +16,7 @@ from ..layouts import broadcast
 from ..tensor import Tensor
 from .create import arange, eye, scalar_tensor, zeros
 from .index import title
+from .join import cat
 from .linalg import matmul, matrix_norm, tril, triu
 from .pointwise import where
 
@@ -147,12 +147,15 @@ def det(A):
     return determinant(A)
 
 
-def _slogdet_gradient(g, x):
+def _slogdet_gradient(g, x, out):
+    """A^-H (g_log - i Im(conj(g_sign) sign)): d log det A = tr(A^-1 dA) = d logabs + i d angle."""
+    factor = g[1]
     if x.dtype.is_complex and g[0] is not None:
-        raise NotImplementedError("The gradient of slogdet's sign of complex matrices does not work yet.")
-    if g[1] is None:
+        turn = (g[0].conj() * out[0]).imag * -1j
+        factor = turn if factor is None else factor + turn
+    if factor is None:
         return x * 0
-    return _t(inv(x)) * g[1][..., None, None]
+    return _t(inv(x)) * factor[..., None, None]
 
 
 @opaque(at=(), vjp={"x": _slogdet_gradient})
@@ -179,8 +182,8 @@ def slogdet(x):
 def logdet(x):
     "The logarithm of each determinant; NaN where it is negative."
     _square("linalg.det", x)
-    sign, log = sign_and_log(x)
-    return where(sign < 0, math.nan, log)
+    sign, size = sign_and_log(x)
+    return size + sign.log() if x.dtype.is_complex else where(sign < 0, math.nan, size)
 
 
 # -------------------------------------------------------------------------------------------- factorisations
@@ -230,11 +233,19 @@ def cholesky_inverse(L, upper=False):
 def _qr_gradient(g, out, complete):
     q, r = out
     gq, gr = g
-    if complete and q.shape[-1] > r.shape[-1] or r.shape[-1] > r.shape[-2]:
+    k, n = r.shape[-2:]
+    if complete and k > n:
         raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > "
-                           "ncols."
-                           if complete else "The gradient of linalg.qr needs at least as many rows as "
-                                            "columns.")
+                           "ncols.")
+    if n > k:  # x = Q [U, V]: Q and U are the factors of its first columns, V = Q^H times the others
+        y = matmul(q, r.narrow(-1, k, n - k))
+        gu = gv = None
+        if gr is not None:
+            gu, gv = gr.narrow(-1, 0, k), gr.narrow(-1, k, n - k)
+            gq = matmul(y, _t(gv)) if gq is None else gq + matmul(y, _t(gv))
+        first = _qr_gradient((gq, gu), (q, r.narrow(-1, 0, k)), False)
+        rest = y * 0 if gv is None else matmul(q, gv)
+        return cat([first, rest], -1)
     m = None
     if gr is not None:
         m = matmul(r, _t(gr))
@@ -317,7 +328,28 @@ def eigvalsh(A, UPLO="L"):
     return eigh(A, UPLO)[0]
 
 
-@opaque(at=())
+def _eig_gradient(g, x, out):
+    """V^-H (diag(gL) + (V^H gV - V^H V diag Re(V^H gV)) / conj(E)) V^H with E_ij = L_j - L_i; of real x, its
+    real part."""
+    values, vectors = out
+    gl, gv = g
+    n = values.shape[-1]
+    middle = zeros(tuple(vectors.shape), dtype=vectors.dtype, device=vectors.device)
+    if gl is not None:
+        middle = middle + gl.diag_embed()
+    if gv is not None:
+        vh = _t(vectors)
+        part = matmul(vh, gv)
+        along = part.diagonal(0, -2, -1).real.to(vectors.dtype)
+        part = part - matmul(vh, vectors) * along.unsqueeze(-2)
+        gaps = values.unsqueeze(-2) - values.unsqueeze(-1)
+        diagonal = eye(n, device=values.device) > 0
+        middle = middle + where(diagonal, 0, part / where(diagonal, 1, gaps).conj())
+    got = solve_matrix(_t(vectors), matmul(middle, _t(vectors)))
+    return got if x.dtype.is_complex else got.real
+
+
+@opaque(at=(), vjp={"x": _eig_gradient})
 def general_pairs(x):
     "(eigenvalues, eigenvectors) of square matrices."
     return Meta(x.shape[:-1], x.dtype.to_complex()), Meta(x.shape, x.dtype.to_complex())
@@ -327,8 +359,6 @@ def general_pairs(x):
 def eig(A):
     "(eigenvalues, eigenvectors) of square matrices, complex."
     _square("linalg.eig", A)
-    if state.grad and A.requires_grad:
-        raise NotImplementedError("The gradient of linalg.eig does not work yet; linalg.eigh has one.")
     return R.linalg_eig(general_pairs(A))
 
 
@@ -341,14 +371,11 @@ def eigvals(A):
 def _svd_gradient(g, out, full):
     u, s, vh = out
     gu, gs, gvh = g
-    if full and u.shape[-1] != vh.shape[-1] and (gu is not None or gvh is not None):
-        raise RuntimeError("svd_backward: Setting full_matrices=True is not supported for differentiation of "
-                           "non-square matrices")
     k = s.shape[-1]
     if full:
         u, vh = u.narrow(-1, 0, k), vh.narrow(-2, 0, k)
-    if u.dtype.is_complex and (gu is not None or gvh is not None):
-        raise NotImplementedError("The gradient of complex singular vectors does not work yet.")
+        gu = None if gu is None else gu.narrow(-1, 0, k)
+        gvh = None if gvh is None else gvh.narrow(-2, 0, k)
     v = _t(vh)
     square = s * s
     e = _differences(square)
@@ -359,6 +386,8 @@ def _svd_gradient(g, out, full):
     extra = None
     if gu is not None:
         part = matmul(_t(u), gu)
+        if u.dtype.is_complex:  # the phase that U and V share
+            middle = middle + (part.diagonal(0, -2, -1).imag * 1j / s).diag_embed()
         part = where(diagonal, 0, (part - _t(part)) / e)
         middle = middle + part * s.unsqueeze(-2)
         if u.shape[-2] > k:
@@ -409,6 +438,44 @@ def svdvals(A, *, driver=None):
 
 
 @opaque(at=())
+def row_order(pivots, m):
+    "Where each row of the factored matrix comes from."
+    return Meta(tuple(pivots.shape[:-1]) + (m,), int64)
+
+
+def permutation(pivots, m: int, dtype):
+    "P of P L U from row exchanges counted from 1, as matrices of zeros and ones."
+    rows = row_order(pivots, m).unsqueeze(-1) == arange(m, device=pivots.device)
+    return rows.transpose(-2, -1).to(dtype)
+
+
+def _lu_gradient(g, x_meta, out):
+    """The gradient of A = P L U by its packed factors (Smith 1995), tall and wide matrices in blocks."""
+    lu, pivots = out
+    m, n = x_meta.shape[-2:]
+    k = min(m, n)
+    lower, upper = lu.narrow(-1, 0, k), lu.narrow(-2, 0, k)
+    l1, u1 = lower.narrow(-2, 0, k), upper.narrow(-1, 0, k)
+    gl, gu = tril(g[0].narrow(-1, 0, k), -1), triu(g[0].narrow(-2, 0, k))
+    gl1, gu1 = gl.narrow(-2, 0, k), gu.narrow(-1, 0, k)
+    one = eye(k, dtype=lu.dtype, device=lu.device)
+    left = matmul(_t(tril(l1, -1) + one), gl1)
+    right = matmul(gu1, _t(triu(u1)))
+    if n > k:
+        left = left - matmul(gu.narrow(-1, k, n - k), _t(upper.narrow(-1, k, n - k)))
+    if m > k:
+        right = right - matmul(_t(lower.narrow(-2, k, m - k)), gl.narrow(-2, k, m - k))
+    lh = _t(l1)
+    middle = triangular_solution(lh, tril(left, -1) + triu(right), True, True)
+    total = _t(triangular_solution(u1, _t(middle), True, False))
+    if n > k:
+        total = cat([total, triangular_solution(lh, gu.narrow(-1, k, n - k), True, True)], -1)
+    if m > k:
+        total = cat([total, _t(triangular_solution(u1, _t(gl.narrow(-2, k, m - k)), True, False))], -2)
+    return matmul(permutation(pivots, m, lu.dtype), total)
+
+
+@opaque(at=(), vjp={"x": _lu_gradient})
 def packed_factors(x):
     "(L below and U on and above the diagonal, pivots from 1) of P L U."
     k = min(x.shape[-2:])
@@ -421,8 +488,6 @@ def lu_factor(A, *, pivot=True):
     _matrices("linalg.lu_factor", A)
     if not pivot:
         raise NotImplementedError("linalg.lu_factor without pivoting does not work on the CPU.")
-    if state.grad and A.requires_grad:
-        raise NotImplementedError("The gradient of linalg.lu_factor does not work yet.")
     return R.linalg_lu_factor(packed_factors(A))
 
 
@@ -440,6 +505,34 @@ def _tolerance(x, s, atol, rtol):
     return (rtol * top).maximum(atol)
 
 
+def _pinv_gradient(g, x, out):
+    """Golub and Pereyra (1973): the derivative of the pseudo-inverse where the rank does not change."""
+    p, gh = out, _t(g)
+    ph = _t(p)
+    if x.shape[-2] <= x.shape[-1]:
+        k = matmul(gh, p)
+        kp = matmul(k, ph)
+        return kp - _t(matmul(p, k)) - matmul(matmul(x, p), kp) + matmul(matmul(ph, p), gh - matmul(k, x))
+    k = matmul(p, gh)
+    pk = matmul(ph, k)
+    return pk - _t(matmul(k, p)) + matmul(matmul(gh - matmul(x, k), p), ph) - matmul(matmul(pk, p), x)
+
+
+@composite(at=(), name="pinv.op", vjp={"x": _pinv_gradient})
+def pseudo_inverse(x, atol, rtol, hermitian):
+    "The Moore-Penrose inverse of each matrix, from its eigenvalues if Hermitian, else from its singular values."
+    if hermitian:
+        s, v = eigh(x)
+        u = v
+        size = s.abs()
+    else:
+        u, s, vh = singular_values(x, False)
+        v, size = _t(vh), s
+    keep = size > _tolerance(x, size, atol, rtol)
+    scaled = where(keep, 1 / where(keep, s, 1), 0)
+    return matmul(v * scaled.unsqueeze(-2), _t(u))
+
+
 @composite(at=())
 def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     "The Moore-Penrose inverse of each matrix."
@@ -449,17 +542,10 @@ def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
                            "dimensions of float, double, cfloat or cdouble types")
     rtol = rcond if rtol is None else rtol
     if A.numel() == 0:
-        return zeros(tuple(A.shape[:-2]) + (A.shape[-1], A.shape[-2]), dtype=A.dtype, device=A.device)
+        return A.transpose(-2, -1) * 1
     if hermitian:
-        w, v = eigh(A)
-        size = w.abs()
-        keep = size > _tolerance(A, size, atol, rtol)
-        scaled = where(keep, 1 / where(keep, w, 1), 0)
-        return matmul(v * scaled.unsqueeze(-2), _t(v))
-    u, s, vh = singular_values(A, False)
-    keep = s > _tolerance(A, s, atol, rtol)
-    scaled = where(keep, 1 / where(keep, s, 1), 0)
-    return matmul(_t(vh) * scaled.unsqueeze(-2), _t(u))
+        return pseudo_inverse(A, atol, rtol, True)
+    return pseudo_inverse(A, atol, rtol, False)
 
 
 @composite
@@ -491,11 +577,11 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if A.shape[-2] != right.shape[-2]:
         raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
     x = matmul(linalg_pinv(A, rtol=rcond), right)
-    rank = matrix_rank(A.detach(), rtol=rcond)
+    rank = zeros((0,), dtype=int64, device=A.device) if driver == "gels" else matrix_rank(A.detach(), rtol=rcond)
     m, n = A.shape[-2:]
-    empty = zeros((0,), dtype=A.dtype, device=A.device)
+    empty = zeros((0,), dtype=A.dtype.to_real(), device=A.device)
     residuals = empty
-    if m > n and driver != "gelsy" and bool((rank == n).all()):
+    if m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all())):
         residuals = (matmul(A, x) - right).abs().square().sum(-2)
         residuals = residuals.squeeze(-1) if vector else residuals
     s = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
@@ -516,7 +602,7 @@ def matrix_power(x, n):
     if n < 0:
         x, n = inv(x), -n
     if n == 0:
-        return eye(x.shape[-1], dtype=x.dtype, device=x.device).expand(x.shape).clone()
+        return x * 0 + eye(x.shape[-1], dtype=x.dtype, device=x.device)
     out = None
     while n:
         if n & 1:
@@ -558,8 +644,30 @@ def cond(A, p=None):
 @composite(at=("linalg",))
 def vander(x, *, N=None):
     "out[..., i, j] = x[..., i]^j for j below N."
+    if N is not None and N <= 1:
+        raise RuntimeError("N must be greater than 1.")
+    x = x if x.dtype.category >= FLOAT else x.to(int64)
     n = x.shape[-1] if N is None else N
     return x.unsqueeze(-1) ** arange(n, device=x.device)
+
+
+# --------------------------------------------------------------------------------------- Householder, L D L^H
+@opaque(at=())
+def householder_factors(x):
+    "(a, tau): R on and above the diagonal, the vectors of the reflections below it, and their factors."
+    return Meta(x.shape, x.dtype), Meta(tuple(x.shape[:-2]) + (min(x.shape[-2:]),), x.dtype)
+
+
+@opaque(at=())
+def indefinite_factors(x, hermitian):
+    "(LD, pivots) of symmetric x = P L D L^T P^T (Bunch and Kaufman), packed in the lower triangle."
+    return Meta(x.shape, x.dtype), Meta(x.shape[:-1], int32)
+
+
+@opaque(at=())
+def indefinite_solution(ld, pivots, b, hermitian):
+    "X of A X = b from the packed factors of A."
+    return Meta(b.shape, b.dtype)
 
 
 LINALG = {"slogdet": linalg_slogdet, "cholesky": linalg_cholesky, "qr": linalg_qr, "svd": linalg_svd,

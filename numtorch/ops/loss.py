@@ -8,6 +8,7 @@ from ..dispatch import Meta
 from ..kinds import composite, opaque
 from ..dtypes import int64, uint8
 from .index import title
+from .pointwise import where
 
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -220,7 +221,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     d = (input - target).abs()
     if beta == 0:
         return _reduced(d, reduction)
-    return _reduced((d < beta).where(d * d * (0.5 / beta), d - 0.5 * beta), reduction)
+    return _reduced(where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta), reduction)
 
 
 @composite(at=("nn.functional",))
@@ -230,7 +231,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     d = (input - target).abs()
-    return _weighted((d <= delta).where(d * d * 0.5, delta * (d - 0.5 * delta)), input, weight, reduction)
+    return _weighted(where(d <= delta, d * d * 0.5, delta * (d - 0.5 * delta)), input, weight, reduction)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -338,8 +339,8 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """input where target = 1, max(0, margin - input) where target = -1; reduced."""
     reduction = reduction_of(size_average, reduce, reduction)
-    apart = (target != 1).where((margin - input).clamp(min=0), 0.0)
-    near = (target != -1).where(input, 0.0)
+    apart = where(target != 1, (margin - input).clamp(min=0), 0.0)
+    near = where(target != -1, input, 0.0)
     return _reduced(apart + near, reduction)
 
 
@@ -371,7 +372,7 @@ def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, r
     product = (input1 * input2).sum(dim)
     norms = ((input1 * input1).sum(dim) + 1e-12) * ((input2 * input2).sum(dim) + 1e-12)
     cosine = product / norms.sqrt()
-    loss = (target == 1).where(1 - cosine, 0.0) + (target == -1).where((cosine - margin).clamp(min=0), 0.0)
+    loss = where(target == 1, 1 - cosine, 0.0) + where(target == -1, (cosine - margin).clamp(min=0), 0.0)
     return _reduced(loss, reduction)
 
 

@@ -65,11 +65,11 @@ def _no_bool_sub(x, y):
     kinds = [getattr(v, "dtype", None) for v in (x, y)]
     bools = [k is not None and k.category == BOOL or isinstance(v, bool) for k, v in zip(kinds, (x, y))]
     if all(bools):
-        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                           "`logical_xor()` operator instead.")
+        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the "
+                           "`^` or `logical_xor()` operator instead.")
     if any(bools):
-        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
-                           "mask, use the `~` or `logical_not()` operator instead.")
+        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+                           "trying to invert a mask, use the `~` or `logical_not()` operator instead.")
 
 
 @composite
@@ -130,7 +130,8 @@ def div(x, y, *, rounding_mode=None):
     if rounding_mode == "trunc":
         _no_zero(x, y)
         return div_trunc(x, y) if floating else int_div_trunc(x, y)
-    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+                       f"'{rounding_mode}'")
 
 
 @pointwise(name="div.trunc_int", at=(), only=INTEGRAL, vjp={})
@@ -156,13 +157,15 @@ def floor_divide(x, y):
     return div(x, y, rounding_mode="floor")
 
 
-@pointwise(only=REAL, name="remainder.op", at=(), vjp={"x": lambda g: g, "y": lambda g, x, y: -g * floor_divide(x, y)})
+@pointwise(only=REAL, name="remainder.op", at=(),
+           vjp={"x": lambda g: g, "y": lambda g, x, y: -g * floor_divide(x, y)})
 def modulo(x, y):
     "x − y · floor(x / y): the sign of the divisor."
     return x % y
 
 
-@pointwise(only=(FLOAT,), name="remainder.float", at=(), vjp={"x": lambda g: g, "y": lambda g, x, y: -g * floor_divide(x, y)})
+@pointwise(only=(FLOAT,), name="remainder.float", at=(),
+           vjp={"x": lambda g: g, "y": lambda g, x, y: -g * floor_divide(x, y)})
 def modulo_float(x, y):
     "x − y · floor(x / y), from fmod, exact."
     m = math.fmod(x, y)
@@ -200,8 +203,8 @@ def fmod(x, y):
 
 
 @pointwise(vjp={"x": lambda g: -g}, only=(INT, FLOAT, COMPLEX), refused={BOOL: (
-    RuntimeError, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
-                  "the `~` or `logical_not()` operator instead.")})
+    RuntimeError, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+                  "invert a mask, use the `~` or `logical_not()` operator instead.")})
 def neg(x):
     "−x, elementwise."
     return -x
@@ -219,7 +222,8 @@ def reciprocal(x):
     return 1 / x
 
 
-@pointwise(vjp={"x": lambda g, x: g * conj(2 * x)}, dtype=lambda d: (int64, int64) if d.category == BOOL else (d, d))
+@pointwise(vjp={"x": lambda g, x: g * conj(2 * x)},
+           dtype=lambda d: (int64, int64) if d.category == BOOL else (d, d))
 def square(x):
     "x², elementwise."
     return x * x
@@ -269,8 +273,9 @@ def conj(x):
     return conj_complex(x) if d.is_complex else x
 
 
-# ------------------------------------------------------------------------------------------------ powers and roots
-@pointwise(name="pow.op", at=(), vjp={"x": lambda g, x, y: _pow_x(g, x, y), "y": lambda g, x, y, out: _pow_y(g, x, y, out)},
+# ------------------------------------------------------------------------------------------- powers and roots
+@pointwise(name="pow.op", at=(),
+           vjp={"x": lambda g, x, y: _pow_x(g, x, y), "y": lambda g, x, y, out: _pow_y(g, x, y, out)},
            domain=(0.3, 3), cost=3)
 def power(x, y):
     "x to the power y."
@@ -345,7 +350,8 @@ def rsqrt(x):
 
 
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, out: g * (x / out).masked_fill(out == 0, 0),
-                                    "y": lambda g, y, out: g * (y / out).masked_fill(out == 0, 0)}, strict=("x", "y"))
+                                    "y": lambda g, y, out: g * (y / out).masked_fill(out == 0, 0)},
+           strict=("x", "y"))
 def hypot(x, y):
     "√(x² + y²), without overflow on the way."
     a = abs(x)
@@ -356,7 +362,7 @@ def hypot(x, y):
     return math.inf if math.isinf(a) or math.isinf(b) else r
 
 
-# ------------------------------------------------------------------------------------------------ exponentials
+# ----------------------------------------------------------------------------------------------- exponentials
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: g * conj(out)}, cost=0.6)
 def exp(x):
     "e raised to x, elementwise."
@@ -418,7 +424,8 @@ def logaddexp(x, y):
     return large + log(1 + exp(small - large))
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: g * conj(out * (1 - out))}, at=("torch", "Tensor", "nn.functional"), cost=0.8)
+@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: g * conj(out * (1 - out))},
+           at=("torch", "Tensor", "nn.functional"), cost=0.8)
 def sigmoid(x):
     "1 / (1 + e⁻ˣ), elementwise."
     return 1 / (1 + math.exp(-x))
@@ -433,7 +440,7 @@ def logit(x, eps=None):
     return log(x / (1 - x))
 
 
-# ------------------------------------------------------------------------------------------------ trigonometry
+# ----------------------------------------------------------------------------------------------- trigonometry
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x: g * conj(cos(x))}, cost=1)
 def sin(x):
     "The sine of x radians."
@@ -446,19 +453,22 @@ def cos(x):
     return math.cos(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: g * conj(1 + out * out)}, domain=(-1.4, 1.4), cost=1.5)
+@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: g * conj(1 + out * out)}, domain=(-1.4, 1.4),
+           cost=1.5)
 def tan(x):
     "The tangent of x radians."
     return math.tan(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x: g * conj(rsqrt(1 - x * x))}, domain=(-0.9, 0.9), cost=1.5)
+@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x: g * conj(rsqrt(1 - x * x))}, domain=(-0.9, 0.9),
+           cost=1.5)
 def asin(x):
     "The arc sine, in radians."
     return math.asin(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x: -g * conj(rsqrt(1 - x * x))}, domain=(-0.9, 0.9), cost=1.5)
+@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x: -g * conj(rsqrt(1 - x * x))}, domain=(-0.9, 0.9),
+           cost=1.5)
 def acos(x):
     "The arc cosine, in radians."
     return math.acos(x)
@@ -470,7 +480,8 @@ def atan(x):
     return math.atan(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, y: g * (y / (x * x + y * y)), "y": lambda g, x, y: g * (-x / (x * x + y * y))},
+@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, y: g * (y / (x * x + y * y)),
+                                    "y": lambda g, x, y: g * (-x / (x * x + y * y))},
            cost=2, strict=("x", "y"))
 def atan2(x, y):
     "The angle of the point (y, x), in radians."
@@ -489,7 +500,8 @@ def cosh(x):
     return math.cosh(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: tanh_grad(g, out)}, at=("torch", "Tensor", "nn.functional"), cost=1)
+@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, out: tanh_grad(g, out)},
+           at=("torch", "Tensor", "nn.functional"), cost=1)
 def tanh(x):
     "The hyperbolic tangent."
     return math.tanh(x)
@@ -520,13 +532,15 @@ def atanh(x):
     return math.atanh(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: g * TWO_OVER_SQRT_PI * exp(-x * x)}, at=EVERYWHERE, cost=1)
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: g * TWO_OVER_SQRT_PI * exp(-x * x)},
+           at=EVERYWHERE, cost=1)
 def erf(x):
     "2/√π ∫₀ˣ e^(−t²) dt."
     return math.erf(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: -g * TWO_OVER_SQRT_PI * exp(-x * x)}, at=EVERYWHERE, cost=1)
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: -g * TWO_OVER_SQRT_PI * exp(-x * x)},
+           at=EVERYWHERE, cost=1)
 def erfc(x):
     "1 − erf(x), accurate for large x."
     return math.erfc(x)
@@ -563,7 +577,8 @@ def _rounding(name: str, doc: str, body):
 
     def entry(x):
         if x.dtype.is_complex or x.dtype.category == BOOL:
-            raise RuntimeError(f'"{name}" not implemented for \'{ {"bool": "Bool"}.get(x.dtype.name, "ComplexFloat") }\'')
+            raise RuntimeError(f'"{name}" not implemented for '
+                               f'\'{ {"bool": "Bool"}.get(x.dtype.name, "ComplexFloat") }\'')
         return op(x) if x.dtype.is_floating_point else positive(x)
     entry.__name__, entry.__doc__ = name, doc
     return composite(entry)
@@ -624,12 +639,15 @@ isnan = _comparison("isnan", "Whether x is NaN.", lambda x: x != x)
 logical_not = _comparison("logical_not", "Not x.", lambda x: x == 0)
 logical_and = _comparison("logical_and", "x and y.", lambda x, y: (x != 0) and (y != 0), None, ("x", "y"))
 logical_or = _comparison("logical_or", "x or y.", lambda x, y: (x != 0) or (y != 0), None, ("x", "y"))
-logical_xor = _comparison("logical_xor", "x or y, not both.", lambda x, y: (x != 0) != (y != 0), None, ("x", "y"))
+logical_xor = _comparison("logical_xor", "x or y, not "
+                                         "both.", lambda x, y: (x != 0) != (y != 0), None, ("x", "y"))
 _isinf = _comparison("isinf.real", "Whether |x| is infinite.", lambda x: abs(x) == math.inf)
-_isfinite = _comparison("isfinite.real", "Whether x is neither infinite nor NaN.", lambda x: abs(x) < math.inf)
+_isfinite = _comparison("isfinite.real", "Whether x is neither infinite nor "
+                                         "NaN.", lambda x: abs(x) < math.inf)
 for _op in (_isinf, _isfinite):
     _op.op.at = ()
-signbit = _comparison("signbit", "Whether the sign bit of x is set.", lambda x: math.copysign(1.0, x) < 0, REAL)
+signbit = _comparison("signbit", "Whether the sign bit of x is "
+                                 "set.", lambda x: math.copysign(1.0, x) < 0, REAL)
 
 
 @composite
@@ -648,13 +666,17 @@ def isfinite(x):
     return _isfinite(x)
 
 
-@pointwise(only=REAL, vjp={"x": lambda g, x, y: _chosen(g, x, y, gt), "y": lambda g, x, y: _chosen(g, y, x, gt)}, strict=("x", "y"))
+@pointwise(only=REAL,
+           vjp={"x": lambda g, x, y: _chosen(g, x, y, gt), "y": lambda g, x, y: _chosen(g, y, x, gt)},
+           strict=("x", "y"))
 def maximum(x, y):
     "The larger of x and y; NaN if either is."
     return x if x != x else (x if x > y else y)
 
 
-@pointwise(only=REAL, vjp={"x": lambda g, x, y: _chosen(g, x, y, lt), "y": lambda g, x, y: _chosen(g, y, x, lt)}, strict=("x", "y"))
+@pointwise(only=REAL,
+           vjp={"x": lambda g, x, y: _chosen(g, x, y, lt), "y": lambda g, x, y: _chosen(g, y, x, lt)},
+           strict=("x", "y"))
 def minimum(x, y):
     "The smaller of x and y; NaN if either is."
     return x if x != x else (x if x < y else y)
@@ -723,8 +745,9 @@ def bitwise_right_shift(x, y):
     return x >> y
 
 
-# ------------------------------------------------------------------------------------------------ choice and mixing
-@pointwise(name="where.op", at=(), free=("c",), vjp={"x": lambda g, c: where(c, g, zero_of(g)), "y": lambda g, c: where(c, zero_of(g), g)})
+# ------------------------------------------------------------------------------------------ choice and mixing
+@pointwise(name="where.op", at=(), free=("c",),
+           vjp={"x": lambda g, c: where(c, g, zero_of(g)), "y": lambda g, c: where(c, zero_of(g), g)})
 def choose(c, x, y):
     "x where c holds, y elsewhere."
     return x if c else y
@@ -746,11 +769,13 @@ def where(c, x=None, y=None):
         raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(c).__name__}")
     if c.dtype.name == "uint8":
         import warnings
-        warnings.warn("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future "
-                      "version of PyTorch. Use a boolean condition instead.", stacklevel=3)
+        warnings.warn("where received a uint8 condition tensor. This behavior is deprecated and will be "
+                      "removed in a future version of PyTorch. Use a boolean condition instead.",
+                      stacklevel=3)
         c = ne(c, 0)
     elif c.dtype.category != BOOL:
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {_title(c.dtype)}")
+        raise RuntimeError("where expected condition to be a boolean tensor, but got a tensor with dtype "
+                           f"{_title(c.dtype)}")
     return choose(c, x, y)
 
 
@@ -759,7 +784,8 @@ def _title(d):
     return TITLES[d.name]
 
 
-@pointwise(name="lerp.op", at=(), vjp={"x": lambda g, w: g * (1 - w), "y": lambda g, w: g * w, "w": lambda g, x, y: g * (y - x)})
+@pointwise(name="lerp.op", at=(),
+           vjp={"x": lambda g, w: g * (1 - w), "y": lambda g, w: g * w, "w": lambda g, x, y: g * (y - x)})
 def mix(x, y, w):
     "x + w · (y − x), from the nearer end."
     return x + w * (y - x) if abs(w) < 0.5 else y - (y - x) * (1 - w)
@@ -769,8 +795,8 @@ def mix(x, y, w):
 def lerp(x, y, weight):
     "x + weight · (y − x): linear interpolation."
     if hasattr(y, "layout") and x.dtype is not y.dtype:
-        raise RuntimeError(f"expected dtype {x.dtype.name.replace('float32', 'float')} for `end` but got dtype "
-                           f"{y.dtype.name.replace('float64', 'double')}")
+        raise RuntimeError(f"expected dtype {x.dtype.name.replace('float32', 'float')} for `end` but got "
+                           f"dtype {y.dtype.name.replace('float64', 'double')}")
     return mix(x, y, weight)
 
 
@@ -798,15 +824,17 @@ def plus_quotient(x, y, z, *, value=1):
 def addcdiv(x, tensor1, tensor2, *, value=1):
     "x + value · tensor1 / tensor2, elementwise."
     if tensor1.dtype.category < FLOAT and tensor2.dtype.category < FLOAT:
-        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will "
-                           "perform a true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as "
-                           "(input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as "
-                           "(input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release "
+                           "addcdiv will perform a true division of tensor1 and tensor2. The historic "
+                           "addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+                           "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+                           "tensor2) for float inputs. The future addcdiv behavior is just the latter "
                            "implementation: (input + value * tensor1 / tensor2), for all dtypes.")
     return plus_quotient(x, tensor1, tensor2, value=value)
 
 
-@pointwise(name="nan_to_num.op", at=(), only=(FLOAT,), vjp={"x": lambda g, x: where(isfinite(x), g, zero_of(g))})
+@pointwise(name="nan_to_num.op", at=(), only=(FLOAT,),
+           vjp={"x": lambda g, x: where(isfinite(x), g, zero_of(g))})
 def finite(x, *, nan, posinf, neginf):
     "x with NaN, inf and −inf replaced."
     return nan if x != x else (posinf if x == math.inf else (neginf if x == -math.inf else x))
@@ -819,11 +847,13 @@ def nan_to_num(x, nan=None, posinf=None, neginf=None):
     if x.dtype.category < FLOAT:
         return positive(x)
     f = finfo(x.dtype)
-    return finite(x, nan=0.0 if nan is None else float(nan), posinf=f.max if posinf is None else float(posinf),
+    return finite(x, nan=0.0 if nan is None else float(nan),
+                  posinf=f.max if posinf is None else float(posinf),
                   neginf=f.min if neginf is None else float(neginf))
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x, y: g * sign_product(x, y), "y": lambda g: g * 0})
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,),
+           vjp={"x": lambda g, x, y: g * sign_product(x, y), "y": lambda g: g * 0})
 def copysign(x, y):
     "The magnitude of x with the sign of y."
     return math.copysign(x, y)
@@ -842,8 +872,9 @@ def heaviside(x, values):
     return values if x == 0 else (1 if x > 0 else 0)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x, y: g * log(y).masked_fill((x == 0) & (y <= 0), 0),
-                                                   "y": lambda g, x, y: g * x / y}, at=EVERYWHERE, domain=(0.1, 3), strict=())
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,),
+           vjp={"x": lambda g, x, y: g * log(y).masked_fill((x == 0) & (y <= 0), 0),
+                "y": lambda g, x, y: g * x / y}, at=EVERYWHERE, domain=(0.1, 3), strict=())
 def xlogy(x, y):
     "x · log(y), 0 where x = 0 (and y is a number)."
     r = x * math.log(y)
@@ -879,4 +910,6 @@ def conj_physical_(self):
     return self.copy_(conj(self)) if self.dtype.is_complex else self
 
 
-METHODS = {"__invert__": invert, "conj_physical_": conj_physical_, "where": _where_method}
+METHODS = {"__invert__": invert, "conj": conj, "conj_physical": conj, "conj_physical_": conj_physical_,
+           "resolve_conj": conj, "where": _where_method}
+FUNCTIONS = {"conj": conj, "conj_physical": conj, "resolve_conj": conj}

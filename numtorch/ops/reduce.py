@@ -27,7 +27,8 @@ def count_of(x_meta, dim) -> int:
     return n
 
 
-@reduction(init=0, dtype=BOOL_TO_LONG, vjp={"x": lambda g, x_meta, dim, keepdim: spread(g, x_meta, dim, keepdim)})
+@reduction(init=0, dtype=BOOL_TO_LONG,
+           vjp={"x": lambda g, x_meta, dim, keepdim: spread(g, x_meta, dim, keepdim)})
 def sum(acc, x):
     "The sum of the elements, over all or the given dimensions."
     return acc + x
@@ -40,7 +41,8 @@ def mean(acc, x):
     return acc + x
 
 
-@reduction(init=1, dtype=BOOL_TO_LONG, name="prod.op", at=(), vjp={"x": lambda g, x, out, dim, keepdim: _prod_grad(g, x, out, dim, keepdim)})
+@reduction(init=1, dtype=BOOL_TO_LONG, name="prod.op", at=(),
+           vjp={"x": lambda g, x, out, dim, keepdim: _prod_grad(g, x, out, dim, keepdim)})
 def product(acc, x):
     "The product of the elements."
     return acc * x
@@ -89,7 +91,8 @@ def nansum(x, dim=None, keepdim=False, *, dtype=None):
     "The sum of the elements that are not NaN."
     if x.dtype.is_complex:
         raise RuntimeError("nansum on CPU does not support complex inputs")
-    return sum(x.nan_to_num(0.0, math.inf, -math.inf) if x.dtype.is_floating_point else x, dim, keepdim, dtype=dtype)
+    return sum(x.nan_to_num(0.0, math.inf, -math.inf) if x.dtype.is_floating_point else x, dim, keepdim,
+               dtype=dtype)
 
 
 @composite
@@ -103,7 +106,8 @@ def nanmean(x, dim=None, keepdim=False, *, dtype=None):
 
 def _extreme_grad(g, x, out, dim, keepdim):
     """The cotangent shared evenly by the elements that are the extreme."""
-    hit = eq(x, spread(out, x, dim, keepdim)) | (ne(x, x) & ne(spread(out, x, dim, keepdim), spread(out, x, dim, keepdim)))
+    hit = eq(x, spread(out, x, dim, keepdim)) | (ne(x, x) & ne(spread(out, x, dim, keepdim),
+                                                               spread(out, x, dim, keepdim)))
     share = hit.to(g.dtype)
     return share * spread(g, x, dim, keepdim) / sum(share, dim, True)
 
@@ -168,7 +172,8 @@ def _spread_args(name, dim, unbiased, correction, keepdim):
     return dim, _correction(unbiased, correction), keepdim
 
 
-@composite(name="var.op", at=(), vjp={"x": lambda g, x, dim, keepdim, correction: _var_grad(g, x, dim, keepdim, correction)})
+@composite(name="var.op", at=(),
+           vjp={"x": lambda g, x, dim, keepdim, correction: _var_grad(g, x, dim, keepdim, correction)})
 def variance(x, dim, correction, keepdim):
     "The mean squared distance from the mean, with n − correction in the denominator: two passes."
     m = mean(x, dim, True)
@@ -178,8 +183,8 @@ def variance(x, dim, correction, keepdim):
     free = n - correction
     if free <= 0 and n:
         import warnings
-        warnings.warn("var(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
-                      "numel divided by output numel).", stacklevel=6)
+        warnings.warn("var(): degrees of freedom is <= 0. Correction should be strictly less than the "
+                      "reduction factor (input numel divided by output numel).", stacklevel=6)
     return total / max(free, 0) if free > 0 else total / zeros((), dtype=total.dtype, device=x.device)
 
 
@@ -198,7 +203,8 @@ def var(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
 
 
 @composite(name="std.op", at=(), vjp={"x": lambda g, x, out, dim, correction, keepdim:
-                                      _var_grad((g / (out * 2)).masked_fill(out == 0, 0), x, dim, keepdim, correction)})
+                                      _var_grad((g / (out * 2)).masked_fill(out == 0, 0), x, dim, keepdim,
+                                                correction)})
 def deviation(x, dim, correction, keepdim):
     "The square root of the variance."
     return variance(x, dim, correction, keepdim).sqrt()

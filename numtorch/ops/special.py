@@ -22,13 +22,14 @@ ROOT_HALF = math.sqrt(0.5)
 LN2 = math.log(2.0)
 
 
-# ------------------------------------------------------------------------------------------------ gamma and zeta
+# --------------------------------------------------------------------------------------------- gamma and zeta
 def _zeta_grad(g, x, y):
     "d/dy zeta(x, y) = -x zeta(x + 1, y)."
     return -g * x * zeta_of(x + 1.0, y)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), name="zeta.op", at=(), vjp={"y": _zeta_grad}, cost=40, domain=(1.3, 4))
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), name="zeta.op", at=(), vjp={"y": _zeta_grad}, cost=40,
+           domain=(1.3, 4))
 def zeta_of(x, y):
     "The Hurwitz zeta function: the sum over k >= 0 of (y + k)^-x."
     return K.zeta(float(x), float(y))
@@ -127,7 +128,7 @@ def _no_gradient(what: str, x) -> None:
         raise NotImplementedError(f"the derivative for '{what}' is not implemented.")
 
 
-# ------------------------------------------------------------------------------------------------ error functions
+# -------------------------------------------------------------------------------------------- error functions
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, cost=20, domain=(-0.9, 0.9),
            vjp={"x": lambda g, out: g * (0.5 * SQRT_PI) * exp(out * out)})
 def erfinv(x):
@@ -163,7 +164,7 @@ def log_ndtr(x):
     return K.log_ndtr(float(x))
 
 
-# ------------------------------------------------------------------------------------------------ Bessel functions
+# ------------------------------------------------------------------------------------------- Bessel functions
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, cost=20, vjp={"x": lambda g, x: g * i1(x)})
 def i0(x):
     "I_0(x), the modified Bessel function of the first kind of order 0."
@@ -217,15 +218,18 @@ for _name, _which, _doc in (
         ("airy_ai", "airy", "The Airy function Ai(x)."),
         ("bessel_j0", "j0", "J_0(x), the Bessel function of the first kind of order 0."),
         ("bessel_j1", "j1", "J_1(x), the Bessel function of the first kind of order 1."),
-        ("bessel_y0", "y0", "Y_0(x), the Bessel function of the second kind of order 0; -inf at 0, NaN below."),
-        ("bessel_y1", "y1", "Y_1(x), the Bessel function of the second kind of order 1; -inf at 0, NaN below."),
+        ("bessel_y0", "y0", "Y_0(x), the Bessel function of the second kind of order 0; -inf at 0, NaN "
+                            "below."),
+        ("bessel_y1", "y1", "Y_1(x), the Bessel function of the second kind of order 1; -inf at 0, NaN "
+                            "below."),
         ("modified_bessel_i0", "i0", "I_0(x), the modified Bessel function of the first kind of order 0."),
         ("modified_bessel_i1", "i1", "I_1(x), the modified Bessel function of the first kind of order 1."),
         ("modified_bessel_k0", "k0", "K_0(x), the modified Bessel function of the second kind of order 0."),
         ("modified_bessel_k1", "k1", "K_1(x), the modified Bessel function of the second kind of order 1."),
         ("scaled_modified_bessel_k0", "k0e", "exp(x) K_0(x)."),
         ("scaled_modified_bessel_k1", "k1e", "exp(x) K_1(x)."),
-        ("spherical_bessel_j0", "spherical_j0", "sin(x) / x, 1 at 0: the spherical Bessel function of order 0.")):
+        ("spherical_bessel_j0", "spherical_j0", "sin(x) / x, 1 at 0: the spherical Bessel function of order "
+                                                "0.")):
     _from_scipy(_name, _which, _doc)
 
 
@@ -313,7 +317,7 @@ def legendre_polynomial_p(x, n):
     return K.legendre(float(x), float(n))
 
 
-# ------------------------------------------------------------------------------------------------ entropies, logarithms
+# -------------------------------------------------------------------------------------- entropies, logarithms
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, domain=(0.1, 3),
            vjp={"x": lambda g, x: g * (-log(x) - 1)})
 def entr(x):
@@ -360,7 +364,7 @@ def frexp(x):
     return R.frexp(mantissa_and_exponent(x))
 
 
-# ------------------------------------------------------------------------------------------------ integers and neighbours
+# ------------------------------------------------------------------------------------ integers and neighbours
 def _tensors(name: str, x, y) -> None:
     for p, v in (("input", x), ("other", y)):
         if not hasattr(v, "layout"):

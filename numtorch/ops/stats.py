@@ -20,7 +20,8 @@ from .sort import searchsorted, sort
 def cov(x, *, correction=1, fweights=None, aweights=None):
     "The covariance matrix of variables (rows) over observations (columns), weighted by counts and importance."
     if x.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim} dimensions")
+        raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an input with "
+                           f"{x.ndim} dimensions")
     if x.dtype is D.bool:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     a = x if x.ndim == 2 else x.reshape(1, -1)
@@ -30,13 +31,15 @@ def cov(x, *, correction=1, fweights=None, aweights=None):
         if v is None:
             continue
         if v.ndim > 1:
-            raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {v.ndim} dimensions")
+            raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+                               f"{v.ndim} dimensions")
         if (v.dtype.category == D.INT) != integral or v.dtype.is_complex:
-            raise RuntimeError(f"cov(): expected {name} to have {'integral' if integral else 'floating point'} dtype but got "
-                               f"{name} with {TITLES[v.dtype.name]} dtype")
+            raise RuntimeError(f"cov(): expected {name} to have "
+                               f"{'integral' if integral else 'floating point'} dtype but got {name} with "
+                               f"{TITLES[v.dtype.name]} dtype")
         if v.layout.numel != n:
-            raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got "
-                               f"{v.layout.numel} != {n}")
+            raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in "
+                               f"the input but got {v.layout.numel} != {n}")
         if n and bool((v < 0).any()):
             raise RuntimeError(f"cov(): {name} cannot be negative")
         w = v if w is None else w * v
@@ -64,8 +67,8 @@ def cov(x, *, correction=1, fweights=None, aweights=None):
 def corrcoef(x):
     "The correlation matrix of variables (rows) over observations (columns), in [-1, 1]."
     if x.ndim > 2:
-        raise RuntimeError(f"corrcoef(): expected input to have two or fewer dimensions but got an input with {x.ndim} "
-                           "dimensions")
+        raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an input with "
+                           f"{x.ndim} dimensions")
     c = cov(x)
     if c.ndim == 0:
         return c / c
@@ -96,7 +99,8 @@ def _quantile(name: str, x, q, dim, keepdim: bool, mode: str, ignore_nan: bool):
     if q.layout.numel and not bool(((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     if mode not in MODES:
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {mode}")
+        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or "
+                           f"nearest, but got {mode}")
     if x.layout.numel == 0 and (dim is None or x.shape[wrap_dim(dim, x.ndim)] == 0):
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     whole = dim is None
@@ -121,7 +125,8 @@ def _quantile(name: str, x, q, dim, keepdim: bool, mode: str, ignore_nan: bool):
     out = ordered.gather(-1, below.to(D.int64))
     if mode in ("linear", "midpoint"):
         above = ordered.gather(-1, ranks.detach().ceil().to(D.int64))
-        out = out.lerp(above, ones(ranks.shape, dtype=x.dtype, device=x.device) / 2 if mode == "midpoint" else ranks - below)
+        out = out.lerp(above,
+                       ones(ranks.shape, dtype=x.dtype, device=x.device) / 2 if mode == "midpoint" else ranks - below)
     out = out.movedim(-1, 0)
     if keepdim and x.ndim:
         out = out.reshape((q.layout.numel, *[1] * x.ndim)) if whole else out.unsqueeze(1 + wrap_dim(dim, x.ndim))
@@ -147,15 +152,15 @@ def _edges(name: str, x, bins, low_high, dim: int = 0):
     "The edges of the bins: given, or evenly spaced over the range (of x where none is given)."
     if isinstance(bins, Tensor):
         if bins.dtype is not x.dtype:
-            raise RuntimeError(f"torch.{name}(): input tensor and bins tensors should have the same dtype, but got input with "
-                               f"dtype {TITLES[x.dtype.name]} and bins for dimension {dim} with dtype "
-                               f"{TITLES[bins.dtype.name]}")
+            raise RuntimeError(f"torch.{name}(): input tensor and bins tensors should have the same dtype, "
+                               f"but got input with dtype {TITLES[x.dtype.name]} and bins for dimension "
+                               f"{dim} with dtype {TITLES[bins.dtype.name]}")
         if bins.ndim != 1:
-            raise RuntimeError(f"torch.{name}(): bins tensor should have one dimension, but got {bins.ndim} dimensions in the "
-                               f"bins tensor for dimension {dim}")
+            raise RuntimeError(f"torch.{name}(): bins tensor should have one dimension, but got {bins.ndim} "
+                               f"dimensions in the bins tensor for dimension {dim}")
         if bins.layout.numel == 0:
-            raise RuntimeError(f"torch.{name}(): bins tensor should have at least 1 element, but got 0 elements in the bins "
-                               f"tensor for dimension {dim}")
+            raise RuntimeError(f"torch.{name}(): bins tensor should have at least 1 element, but got 0 "
+                               f"elements in the bins tensor for dimension {dim}")
         return bins
     if bins <= 0:
         raise RuntimeError(f"torch.{name}(): bins must be > 0, but got {bins} for dimension {dim}")
@@ -164,7 +169,8 @@ def _edges(name: str, x, bins, low_high, dim: int = 0):
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"torch.{name}(): dimension {dim}'s range [{low}, {high}] is not finite")
     if low > high:
-        raise RuntimeError(f"torch.{name}(): min should not exceed max, but got min {low} max {high} for dimension {dim}")
+        raise RuntimeError(f"torch.{name}(): min should not exceed max, but got min {low} max {high} for "
+                           f"dimension {dim}")
     if low == high:
         low, high = low - 0.5, high + 0.5
     return linspace(low, high, bins + 1, dtype=x.dtype, device=x.device)
@@ -200,11 +206,12 @@ def histogram(x, bins, *, range=None, weight=None, density=False):
     "(hist, bin_edges): how many elements, or how much weight, lies in each bin."
     edges = _edges("histogramdd", x, bins, range)
     if weight is not None and weight.dtype is not x.dtype:
-        raise RuntimeError("torch.histogramdd(): if weight tensor is provided, input tensor and weight tensor should have the same "
-                           f"dtype, but got input(): {TITLES[x.dtype.name]}, and weight(): {TITLES[weight.dtype.name]}")
+        raise RuntimeError("torch.histogramdd(): if weight tensor is provided, input tensor and weight "
+                           f"tensor should have the same dtype, but got input(): {TITLES[x.dtype.name]}, and "
+                           f"weight(): {TITLES[weight.dtype.name]}")
     if weight is not None and weight.shape != x.shape:
-        raise RuntimeError("torch.histogramdd(): if weight tensor is provided it should have the same shape as the input tensor "
-                           "excluding its innermost dimension")
+        raise RuntimeError("torch.histogramdd(): if weight tensor is provided it should have the same shape "
+                           "as the input tensor excluding its innermost dimension")
     w = None if weight is None else weight.reshape(-1)
     return R.histogram(_counted("histogram", x.reshape(-1, 1), [edges], w, density), edges)
 
@@ -218,8 +225,8 @@ def histogramdd(x, bins, range=None, weight=None, density=False):
     d = x.shape[-1]
     bins = [bins] * d if isinstance(bins, int) else list(bins)
     if len(bins) != d:
-        raise RuntimeError(f"torch.histogramdd(): expected {d} bin counts or sequences of bin edges for a {d}-dimensional "
-                           f"histogram but got {len(bins)}")
+        raise RuntimeError(f"torch.histogramdd(): expected {d} bin counts or sequences of bin edges for a "
+                           f"{d}-dimensional histogram but got {len(bins)}")
     rows = x.reshape(-1, d)
     pairs = [None] * d if range is None else [(range[2 * i], range[2 * i + 1]) for i in _indices(d)]
     edges = [_edges("histogramdd", rows.select(1, i), b, pairs[i], i) for i, b in enumerate(bins)]
@@ -257,7 +264,8 @@ def _areas(name: str, y, x, dx, dim: int):
 def _sampled(name: str, y, x, dx, dim) -> tuple:
     dim = wrap_dim(dim, y.ndim)
     if y.dtype is D.bool or (x is not None and x.dtype is D.bool):
-        raise RuntimeError(f"{name}: received a bool input for `{'y' if y.dtype is D.bool else 'x'}`, but bool is not supported")
+        raise RuntimeError(f"{name}: received a bool input for `{'y' if y.dtype is D.bool else 'x'}`, but "
+                           "bool is not supported")
     if x is not None and dx is not None:
         raise RuntimeError(f"{name}: only one of x and dx may be given")
     return _areas(name, y, x, 1 if dx is None else dx, dim), dim
@@ -326,21 +334,24 @@ def gradient(x, *, spacing=1, dim=None, edge_order=1):
         raise RuntimeError("dim 0 appears multiple times in the list of dims")
     many = isinstance(spacing, list | tuple)
     if many and len(spacing) != len(dims):
-        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to "
-                           f"'self.dim() = {x.ndim}', since dim argument was not given, but got a list of length {len(spacing)}"
-                           if dim is None else "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and "
-                           f"dim arguments to have the same length, but got a spacing argument of length {len(spacing)} and a dim "
-                           f"argument of length {len(dims)}.")
+        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
+                           f"equal to 'self.dim() = {x.ndim}', since dim argument was not given, but got a "
+                           f"list of length {len(spacing)}"
+                           if dim is None else "torch.gradient expected spacing to be unspecified, a scalar "
+                           "or it's spacing and dim arguments to have the same length, but got a spacing "
+                           f"argument of length {len(spacing)} and a dim argument of length {len(dims)}.")
     if many:
         for s, d in zip(spacing, dims):
             if isinstance(s, Tensor) and s.layout.numel != x.shape[d]:
-                raise RuntimeError(f"torch.gradient expected each element in the spacing list to have the same length as the "
-                                   f"corresponding dimension of the input, but got {s.layout.numel} and {x.shape[d]}")
+                raise RuntimeError("torch.gradient expected each element in the spacing list to have the "
+                                   "same length as the corresponding dimension of the input, but got "
+                                   f"{s.layout.numel} and {x.shape[d]}")
             if isinstance(s, Tensor) and s.device is not x.device:
                 raise RuntimeError("torch.gradient expected each tensor to be on the same device")
     for d in dims:
         if x.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
-    return tuple(_slope(x, s, d, edge_order) for s, d in zip(spacing if many else [spacing] * len(dims), dims))
+    return tuple(_slope(x, s, d, edge_order)
+                 for s, d in zip(spacing if many else [spacing] * len(dims), dims))
 
 

@@ -1,4 +1,5 @@
-"""View entries: Layout → Layout. The memory is shared; the gradient rule of each is the view that undoes it."""
+"""View entries: Layout → Layout. The memory is shared; the gradient rule of each is the view that undoes
+it."""
 from __future__ import annotations
 
 from .. import layouts as L
@@ -11,7 +12,7 @@ from ..layouts import Layout
 TM = ("torch", "Tensor")
 
 
-# ------------------------------------------------------------------------------------------------ order of dimensions
+# ---------------------------------------------------------------------------------------- order of dimensions
 @view(vjp={"x": lambda g, dim0, dim1: g.transpose(dim0, dim1)})
 def transpose(x, dim0, dim1):
     "Swap two dimensions."
@@ -29,8 +30,9 @@ def permute(x, dims):
     "Put the dimensions in the order `dims`."
     n = len(x.shape)
     if len(dims) != n:
-        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
-                           f"desired ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(dims)}")
+        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the "
+                           f"length of the desired ordering of dimensions i.e. input.dim() = {n} is not "
+                           f"equal to len(dims) = {len(dims)}")
     order = [wrap_dim(d, n) for d in dims]
     if len(set(order)) != n:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -103,8 +105,8 @@ def infer(shape, numel: int, words: str = "shape '{}' is invalid for input of si
     for i, n in enumerate(shape):
         if not isinstance(n, int):
             if not hasattr(n, "__index__") or isinstance(n, float):
-                raise TypeError(f"argument 'shape' must be tuple of ints, but found element of type {type(n).__name__} at pos "
-                                f"{i}")
+                raise TypeError("argument 'shape' must be tuple of ints, but found element of type "
+                                f"{type(n).__name__} at pos {i}")
             n = n.__index__()
             shape = (*shape[:i], n, *shape[i + 1:])
         if n == -1:
@@ -117,8 +119,9 @@ def infer(shape, numel: int, words: str = "shape '{}' is invalid for input of si
             known *= n
     if at is not None:
         if known == 0:
-            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
-                               "dimension size -1 can be any value and is ambiguous" if numel == 0 else
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                               "unspecified dimension size -1 can be any value and is "
+                               "ambiguous" if numel == 0 else
                                words.format(list(shape), numel))
         if numel % known:
             raise RuntimeError(words.format(list(shape), numel))
@@ -134,8 +137,8 @@ def viewed(x, shape):
     shape = infer(shape, x.numel)
     strides = L.viewed(x, shape)
     if strides is None:
-        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension spans "
-                           "across two contiguous subspaces). Use .reshape(...) instead.")
+        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one "
+                           "dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
     return x.at(shape, strides, x.offset)
 
 
@@ -176,7 +179,8 @@ def view_(x, shape=None, dtype=None):
         return out
     if shape is None or not all(isinstance(n, int) or hasattr(n, "__index__") for n in shape):
         got = ", ".join({dtype_type: "torch.dtype"}.get(type(n), type(n).__name__) for n in shape or ())
-        raise TypeError(f"view() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+        raise TypeError(f"view() received an invalid combination of arguments - got ({got}), but expected "
+                        "one of:\n"
                         " * (torch.dtype dtype)\n * (tuple of ints size)")
     return viewed(x, shape)
 
@@ -226,8 +230,8 @@ def unflatten(x, dim, sizes):
     d = wrap_dim(dim, x.ndim)
     if not len(sizes):
         raise RuntimeError("unflatten: sizes must be non-empty")
-    sizes = infer(sizes, x.shape[d], f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
-                                     f"({x.shape[d]}) in the input tensor")
+    sizes = infer(sizes, x.shape[d], f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size "
+                                     f"of dim {d} ({x.shape[d]}) in the input tensor")
     return view_(x, (*x.shape[:d], *sizes, *x.shape[d + 1:]))
 
 
@@ -267,14 +271,16 @@ def expand(x, size, implicit=False):
     "Repeat dimensions of size 1 without copying; −1 keeps a size."
     base = len(size) - len(x.shape)
     if base < 0:
-        raise RuntimeError(f"expand(torch.FloatTensor{{{list(x.shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) must "
-                           f"be greater or equal to the number of dimensions in the tensor ({len(x.shape)})")
+        raise RuntimeError(f"expand(torch.FloatTensor{{{list(x.shape)}}}, size={list(size)}): the number of "
+                           f"sizes provided ({len(size)}) must be greater or equal to the number of "
+                           f"dimensions in the tensor ({len(x.shape)})")
     shape, strides = [], []
     for i, n in enumerate(size):
         n = n if isinstance(n, int) else n.__index__()
         if i < base:
             if n < 0:
-                raise RuntimeError(f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}")
+                raise RuntimeError(f"The expanded size of the tensor ({n}) isn't allowed in a leading, "
+                                   f"non-existing dimension {i}")
             shape.append(n)
             strides.append(0)
             continue
@@ -286,8 +292,9 @@ def expand(x, size, implicit=False):
             shape.append(n)
             strides.append(0)
         else:
-            raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton "
-                               f"dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(x.shape)}")
+            raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({have}) "
+                               f"at non-singleton dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: "
+                               f"{list(x.shape)}")
     return x.at(tuple(shape), tuple(strides), x.offset)
 
 
@@ -321,8 +328,9 @@ def broadcast_shapes(*shapes):
             if s[i] < 0:
                 raise RuntimeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
             if s[i] != 1 and out[i] not in (1, s[i]):
-                raise RuntimeError(f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching argument at index "
-                                   f"{k} had {s}; but expected shape should be broadcastable to {out}")
+                raise RuntimeError(f"Attempting to broadcast a dimension of length {s[i]} at {i}! "
+                                   f"Mismatching argument at index {k} had {s}; but expected shape should be "
+                                   f"broadcastable to {out}")
             out[i] = s[i] if out[i] == 1 else out[i]
     return L.Size(out)
 
@@ -356,12 +364,15 @@ def select(x, dim, index):
     index = index if isinstance(index, int) else index.__index__()
     size = x.shape[d]
     if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}")
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.shape)} at "
+                         f"dimension {d}")
     index %= size
-    return x.at(x.shape[:d] + x.shape[d + 1:], x.strides[:d] + x.strides[d + 1:], x.offset + index * x.strides[d])
+    return x.at(x.shape[:d] + x.shape[d + 1:], x.strides[:d] + x.strides[d + 1:],
+                x.offset + index * x.strides[d])
 
 
-@view(name="slice", at=(), vjp={"x": lambda g, x_meta, dim, start, end, step: part_grad(g, x_meta, slice_, dim, start, end, step)})
+@view(name="slice", at=(),
+      vjp={"x": lambda g, x_meta, dim, start, end, step: part_grad(g, x_meta, slice_, dim, start, end, step)})
 def slice_(x, dim, start, end, step):
     "Elements start, start + step, … below end of one dimension, as Python slices count them."
     n = len(x.shape)
@@ -370,7 +381,8 @@ def slice_(x, dim, start, end, step):
         raise ValueError("step must be greater than zero" if step < 0 else "slice step cannot be zero")
     lo, hi, _ = slice(start, end, step).indices(x.shape[d])
     size = max(0, -(-(hi - lo) // step))
-    return x.at((*x.shape[:d], size, *x.shape[d + 1:]), (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1:]),
+    return x.at((*x.shape[:d], size, *x.shape[d + 1:]),
+                (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1:]),
                 x.offset + lo * x.strides[d] if x.shape[d] else x.offset)
 
 
@@ -399,7 +411,8 @@ def narrow(x, dim, start, length):
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -size <= start <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got "
+                         f"{start})")
     if start < 0:
         start += size
     if start + length > size:
@@ -414,15 +427,18 @@ def diagonal(x, offset=0, dim1=0, dim2=1):
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    size = max(0, min(x.shape[a], x.shape[b] - offset) if offset >= 0 else min(x.shape[a] + offset, x.shape[b]))
+    size = max(0,
+               min(x.shape[a], x.shape[b] - offset) if offset >= 0 else min(x.shape[a] + offset, x.shape[b]))
     start = x.offset
     if size:
         start += offset * x.strides[b] if offset >= 0 else -offset * x.strides[a]
     keep = [i for i in range(n) if i not in (a, b)]
-    return x.at((*[x.shape[i] for i in keep], size), (*[x.strides[i] for i in keep], x.strides[a] + x.strides[b]), start)
+    return x.at((*[x.shape[i] for i in keep], size),
+                (*[x.strides[i] for i in keep], x.strides[a] + x.strides[b]), start)
 
 
-@view(vjp={"x": lambda g, x_meta, dimension, size, step: _unfold_grad(g, x_meta, dimension, size, step)}, at=("Tensor",))
+@view(vjp={"x": lambda g, x_meta, dimension, size, step: _unfold_grad(g, x_meta, dimension, size, step)},
+      at=("Tensor",))
 def unfold(x, dimension, size, step):
     "Windows of `size` elements, `step` apart, along one dimension; the window is a new last dimension."
     n = len(x.shape)
@@ -451,26 +467,30 @@ def _unfold_grad(g, x_meta, dimension, size, step):
     count = g.shape[d]
     total = zeros(tuple(x_meta.shape), dtype=g.dtype, device=g.device)
     for k in range(size):
-        part = embed(select(g, g.ndim - 1, k), slice_, tuple(x_meta.shape), (d, k, k + (count - 1) * step + 1, step))
+        part = embed(select(g, g.ndim - 1, k), slice_, tuple(x_meta.shape),
+                     (d, k, k + (count - 1) * step + 1, step))
         total = total + part
     return total
 
 
-@view(name="as_strided", vjp={"x": lambda g, x_meta, size, stride, relative: strided_grad(g, x_meta, size, stride, relative)})
+@view(name="as_strided",
+      vjp={"x": lambda g, x_meta, size, stride, relative: strided_grad(g, x_meta, size, stride, relative)})
 def as_strided(x, size, stride, storage_offset=None):
     "The storage seen with any sizes, strides and offset (in elements)."
     offset = x.offset if storage_offset is None else storage_offset
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if any(s < 0 for s in stride):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+        raise RuntimeError("as_strided: Negative strides are not supported at the moment, got strides: "
+                           f"{list(stride)}")
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     return x.at(tuple(size), tuple(stride), offset)
 
 
 def strided_grad(g, x_meta, size, stride, offset):
-    """The cotangent of x for as_strided, `offset` from x's first element: each element collects what its views got."""
+    """The cotangent of x for as_strided, `offset` from x's first element: each element collects what its
+    views got."""
     import numpy as np
 
     from .create import zeros
@@ -489,9 +509,10 @@ def check_span(x, layout: Layout, name: str) -> None:
     """RuntimeError if a layout reaches outside x's storage."""
     have = x.storage.nbytes // x.dtype.itemsize
     if layout.numel and layout.span() > have:
-        raise RuntimeError(f"setStorage: sizes {list(layout.shape)}, strides {list(layout.strides)}, storage offset "
-                           f"{layout.offset}, and itemsize {x.dtype.itemsize} requiring a storage size of "
-                           f"{layout.span() * x.dtype.itemsize} are out of bounds for storage of size {x.storage.nbytes}")
+        raise RuntimeError(f"setStorage: sizes {list(layout.shape)}, strides {list(layout.strides)}, storage "
+                           f"offset {layout.offset}, and itemsize {x.dtype.itemsize} requiring a storage "
+                           f"size of {layout.span() * x.dtype.itemsize} are out of bounds for storage of "
+                           f"size {x.storage.nbytes}")
 
 
 _unchecked = as_strided.op.apply
@@ -511,7 +532,7 @@ def _checked_strided(args):
 as_strided.op.apply, as_strided.op.checks = _checked_strided, True
 
 
-# ------------------------------------------------------------------------------------------------ complex parts
+# ---------------------------------------------------------------------------------------------- complex parts
 @view(name="view_as_real.op", at=())
 def real_pairs(x):
     "A complex tensor's memory as pairs of reals."
@@ -553,8 +574,8 @@ def view_as_real(x):
 def view_as_complex(x):
     "A real tensor with a last dimension of size 2 as a complex one, sharing memory."
     if x.dtype.name not in ("float32", "float64"):
-        raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar "
-                           f"type: {TITLES[x.dtype.name]}")
+        raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a "
+                           f"tensor of scalar type: {TITLES[x.dtype.name]}")
     return _retyped(complex_pairs, x, x.dtype.to_complex())
 
 
@@ -572,9 +593,10 @@ def imag(x):
     return select(view_as_real(x), x.ndim, 1)
 
 
-# ------------------------------------------------------------------------------------------------ writes through views
+# --------------------------------------------------------------------------------------- writes through views
 class _Rebase:
-    """The tape entry of a base after one of its views was written to: base with the view's region replaced."""
+    """The tape entry of a base after one of its views was written to: base with the view's region
+    replaced."""
 
     name, node_name = "copy_slices", "CopySlices"
 
@@ -582,8 +604,8 @@ class _Rebase:
         g, (base, layout, pairs) = grads[0], node.values["where"]
         from .create import empty_strided
         if not base.covers():
-            raise NotImplementedError("in-place writes through a view of a tensor with holes in its memory have no gradient; "
-                                      "clone() the tensor first.")
+            raise NotImplementedError("in-place writes through a view of a tensor with holes in its memory "
+                                      "have no gradient; clone() the tensor first.")
         with_g = empty_strided(tuple(base.shape), base.strides, dtype=g.dtype, device=g.device).copy_(g)
         start = layout.offset - (pairs[0].body(base).offset if pairs else base.offset)
         region = lambda v: as_strided(pairs[1](v) if pairs else v, tuple(layout.shape), layout.strides, start)
@@ -600,9 +622,11 @@ _rebase = _Rebase()
 
 
 def rebase(x, base, node) -> None:
-    """`x`, a view of `base`, was written to, and `node` made its new value: continue both tapes from there."""
+    """`x`, a view of `base`, was written to, and `node` made its new value: continue both tapes from
+    there."""
     from ..dispatch import Node
-    made = Node(_rebase, (edge(base), node), None, (), (), {"where": (base.layout, x.layout, _pairs_of(base, x))})
+    made = Node(_rebase, (edge(base), node), None, (), (),
+                {"where": (base.layout, x.layout, _pairs_of(base, x))})
     if not base.requires_grad:
         awaken(base)
     base._node, base.requires_grad = made, True
@@ -618,20 +642,23 @@ def rederive(x) -> None:
     if pairs:
         layout = pairs[0].body(base.layout)
         source = Node(pairs[0], (source,), ((base.layout.shape, base.dtype),), (), (), {})
-    args = {"x_meta": Meta(layout.shape, x.dtype, x.storage.device, layout.strides), "size": tuple(x.layout.shape),
+    args = {"x_meta": Meta(layout.shape, x.dtype, x.storage.device, layout.strides),
+            "size": tuple(x.layout.shape),
             "stride": x.layout.strides, "relative": x.layout.offset - layout.offset}
     x._node = Node(as_strided.op, (source,), ((layout.shape, x.dtype),), (), (), args)
     x.requires_grad, x._stamp = True, base._rebased
 
 
 def _pairs_of(base, x):
-    """How `x`, a view of `base`, sees its numbers: complex ones as pairs of reals, pairs as complex ones, or as they are."""
+    """How `x`, a view of `base`, sees its numbers: complex ones as pairs of reals, pairs as complex ones, or
+    as they are."""
     if x.dtype is base.dtype:
         return None
     if base.dtype.is_complex and x.dtype is base.dtype.to_real():
         return real_pairs.op, view_as_real
     if x.dtype.is_complex and base.dtype is x.dtype.to_real():
         return complex_pairs.op, view_as_complex
-    raise RuntimeError(f"a view of {base.dtype} memory as {x.dtype} was written to where gradients are recorded: there is no "
-                       "gradient through a change of the element type. Use .to() instead of .view(dtype).")
+    raise RuntimeError(f"a view of {base.dtype} memory as {x.dtype} was written to where gradients are "
+                       "recorded: there is no gradient through a change of the element type. Use .to() "
+                       "instead of .view(dtype).")
 

@@ -33,7 +33,8 @@ def fill_(self, value, entry=_fill):
     check_inplace(self, "fill_")
     source = value if isinstance(value, Tensor) else None
     if source is not None and source.ndim:
-        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {source.ndim} dimensions.")
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {source.ndim} "
+                           "dimensions.")
     if state.tracer is not None:
         return state.tracer.fill(self, value)
     if self.storage.device is devices.cpu:
@@ -249,7 +250,8 @@ def _is_pinned(self, device=None) -> bool:
 
 METHODS = {f.__name__: f for f in (
     fill_, zero_, fill_diagonal_, add_, sub_, div_, addcmul_, addcdiv_, lerp_, clamp_, t_, transpose_,
-    squeeze_, unsqueeze_, resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory, is_shared, record_stream)}
+    squeeze_, unsqueeze_, resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory, is_shared,
+    record_stream)}
 METHODS["is_pinned"], METHODS["clip_"] = _is_pinned, clamp_
 METHODS["swapdims_"] = METHODS["swapaxes_"] = transpose_
 FUNCTIONS = {"fill": lambda input, value: fill_(input.clone(), value),

@@ -1,4 +1,5 @@
-"""Windows: `M` weights that taper a signal. `sym` False leaves out the last of M + 1, for use with the FFT."""
+"""Windows: `M` weights that taper a signal. `sym` False leaves out the last of M + 1, for use with the
+FFT."""
 from __future__ import annotations
 
 import math
@@ -33,8 +34,8 @@ def _window(name: str, M: int, values, dtype, layout, device, requires_grad) -> 
     return w.requires_grad_() if requires_grad else w
 
 
-def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, dtype=None, layout=strided,
-                device=None, requires_grad: bool = False) -> Tensor:
+def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, dtype=None,
+                layout=strided, device=None, requires_grad: bool = False) -> Tensor:
     """exp(-|n - center| / tau)."""
     _options("exponential", M, dtype, layout)
     if tau <= 0:
@@ -42,14 +43,17 @@ def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: b
     if sym and center is not None:
         raise ValueError("Center must be None for symmetric windows")
     c = (M if not sym and M > 1 else M - 1) / 2 if center is None else center
-    return _window("exponential", M, lambda d: (-linspace(-c / tau, (-c + M - 1) / tau, M, dtype=d, device=device).abs()).exp(),
+    return _window("exponential",
+                   M, lambda d: (-linspace(-c / tau, (-c + M - 1) / tau, M, dtype=d, device=device).abs()).exp(),
                    dtype, layout, device, requires_grad)
 
 
-def cosine(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None, requires_grad: bool = False) -> Tensor:
+def cosine(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
+           requires_grad: bool = False) -> Tensor:
     """sin(pi (n + 1/2) / M)."""
     step = math.pi / max(M + 1 if not sym and M > 1 else M, 1)
-    return _window("cosine", M, lambda d: linspace(0.5 * step, (M - 0.5) * step, M, dtype=d, device=device).sin(),
+    return _window("cosine",
+                   M, lambda d: linspace(0.5 * step, (M - 0.5) * step, M, dtype=d, device=device).sin(),
                    dtype, layout, device, requires_grad)
 
 
@@ -82,7 +86,8 @@ def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, dtype=None, layout=s
     return _window("kaiser", M, None if M == 1 else values, dtype, layout, device, requires_grad)
 
 
-def bartlett(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None, requires_grad: bool = False) -> Tensor:
+def bartlett(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
+             requires_grad: bool = False) -> Tensor:
     """1 - |x|, x from -1 to 1."""
     step = 2 / max(M if not sym else M - 1, 1)
     return _window("bartlett", M, None if M == 1 else lambda d: 1 - linspace(
@@ -117,21 +122,27 @@ def general_hamming(M: int, *, alpha: float = 0.54, sym: bool = True, dtype=None
     return _cosines("general_hamming", M, [alpha, 1.0 - alpha], sym, dtype, layout, device, requires_grad)
 
 
-def hamming(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None, requires_grad: bool = False) -> Tensor:
+def hamming(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
+            requires_grad: bool = False) -> Tensor:
     """0.54 - 0.46 cos(2 pi n / (M - 1))."""
     return _cosines("hamming", M, [0.54, 0.46], sym, dtype, layout, device, requires_grad)
 
 
-def hann(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None, requires_grad: bool = False) -> Tensor:
+def hann(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
+         requires_grad: bool = False) -> Tensor:
     """sin(pi n / (M - 1))^2."""
     return _cosines("hann", M, [0.5, 0.5], sym, dtype, layout, device, requires_grad)
 
 
-def blackman(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None, requires_grad: bool = False) -> Tensor:
+def blackman(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
+             requires_grad: bool = False) -> Tensor:
     """0.42 - 0.5 cos(2 pi n / (M - 1)) + 0.08 cos(4 pi n / (M - 1))."""
     return _cosines("blackman", M, [0.42, 0.5, 0.08], sym, dtype, layout, device, requires_grad)
 
 
-def nuttall(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None, requires_grad: bool = False) -> Tensor:
-    """Nuttall's minimum 4-term window: a sum of cosines with weights 0.3635819, 0.4891775, 0.1365995, 0.0106411."""
-    return _cosines("nuttall", M, [0.3635819, 0.4891775, 0.1365995, 0.0106411], sym, dtype, layout, device, requires_grad)
+def nuttall(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
+            requires_grad: bool = False) -> Tensor:
+    """Nuttall's minimum 4-term window: a sum of cosines with weights 0.3635819, 0.4891775, 0.1365995,
+    0.0106411."""
+    return _cosines("nuttall", M, [0.3635819, 0.4891775, 0.1365995, 0.0106411], sym, dtype, layout, device,
+                    requires_grad)

@@ -19,13 +19,15 @@ def assert_close(actual, expected, *, rtol=None, atol=None, equal_nan=False, che
     options = {"rtol": rtol, "atol": atol, "equal_nan": equal_nan, "check_dtype": check_dtype, "msg": msg}
     if isinstance(expected, dict):
         if set(actual) != set(expected):
-            raise AssertionError(f"The keys of the mappings do not match: {sorted(actual)} and {sorted(expected)}")
+            raise AssertionError(f"The keys of the mappings do not match: {sorted(actual)} and "
+                                 f"{sorted(expected)}")
         for k in expected:
             assert_close(actual[k], expected[k], **options)
         return
     if isinstance(expected, list | tuple):
         if len(actual) != len(expected):
-            raise AssertionError(f"The length of the sequences do not match: {len(actual)} != {len(expected)}")
+            raise AssertionError(f"The length of the sequences do not match: {len(actual)} != "
+                                 f"{len(expected)}")
         for a, b in zip(actual, expected):
             assert_close(a, b, **options)
         return

@@ -1,0 +1,198 @@
+"""Defects found once, kept from coming back: each test failed before its fix."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from numtorch.kernels import jit
+
+import numtorch as torch
+from numtorch.dispatch import registry
+from numtorch.kinds import pointwise as kind
+
+
+# ---------------------------------------------------------------------------------------------- plans
+def test_plans_follow_the_default_dtype():
+    a = torch.arange(3)
+    before = [(a + 0.5).dtype, a.exp().dtype, (a / 2).dtype]
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = [(a + 0.5).dtype, a.exp().dtype, (a / 2).dtype]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert before == [torch.float32] * 3 and after == [torch.float64] * 3
+    assert (a + 0.5).dtype is torch.float32
+
+
+@pytest.mark.parametrize(("number", "want"),
+                         [(np.complex64(1j), 1j), (np.bool_(True), 1.0), (np.float32(2), 2.0),
+                          (np.int16(3), 3.0)], ids=str)
+def test_numpy_scalars_a_second_time(number, want):
+    x = torch.ones(2)
+    for _ in range(3):
+        assert (x * number).tolist() == [want, want]
+        assert torch.mul(x, number).tolist() == [want, want]
+
+
+def test_plans_do_not_pile_up(monkeypatch):
+    monkeypatch.setattr(kind, "PLANS", 16)
+    op = registry["add.op"]
+    for n in range(1, 40):
+        x = torch.ones(n)
+        assert (x.int() + x.double()).sum().item() == 2 * n
+    assert len(op.plans) <= 17
+
+
+# ---------------------------------------------------------------------------------------------- in place
+def test_second_order_through_in_place_ops():
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    y = x * 1
+    y.sin_()
+    (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (h,) = torch.autograd.grad(g.sum(), x)
+    assert torch.allclose(h, -x.detach().sin())
+    w = torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)
+    y = x * 1
+    y.mul_(w)
+    (g,) = torch.autograd.grad(y.sum(), w, create_graph=True)
+    (h,) = torch.autograd.grad((g * g).sum(), x)
+    assert torch.equal(h, 2 * x.detach())
+
+
+def test_in_place_comparison_ends_the_history():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 1
+    y.eq_(1)
+    assert y.tolist() == [1.0, 0.0]
+    (y.sum() + (x * 3).sum()).backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_changed_index_tensors_are_noticed():
+    x = torch.zeros(4, requires_grad=True)
+    index = torch.tensor([0, 1])
+    y = x[index]
+    index.add_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+# --------------------------------------------------------------------------------------------- scalar meaning
+def test_complex_division_by_zero_writes_every_element():
+    x = torch.tensor([1 + 1j, 2 - 1j, 3 + 0j, 4 + 4j])
+    y = torch.tensor([1 + 0j, 0j, 2 + 0j, 0 + 2j])
+    q = x / y
+    assert q.tolist()[0] == 1 + 1j and q.tolist()[2] == 1.5 and q.tolist()[3] == 2 - 2j
+    assert q[1].real.item() == np.inf and q[1].imag.item() == -np.inf
+    big = torch.complex(torch.ones(100_000), torch.ones(100_000))
+    big[7] = 0
+    assert (1 / big)[8:].tolist() == [0.5 - 0.5j] * (100_000 - 8)
+    assert (x / 0).isinf().all() and (torch.tensor([1e300 + 1e300j]) / (1e300 + 1e300j)).tolist() == [1 + 0j]
+
+
+def test_zero_to_complex_powers():
+    z = torch.zeros(3, dtype=torch.complex128)
+    got = (z ** torch.tensor([1 + 2j, 0j, 2 + 0j], dtype=torch.complex128)).tolist()
+    assert got == [0, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", (torch.int8, torch.int32, torch.int64), ids=str)
+def test_negative_integer_powers(dtype):
+    a, b = [0, 0, 0, 1, -1, -1, 2, -2, 7], [-1, -2, 0, -5, -5, -4, -1, -2, 2]
+    got = torch.tensor(a, dtype=dtype) ** torch.tensor(b, dtype=dtype)
+    assert got.tolist() == [0, 0, 1, 1, -1, 1, 0, 0, 49]
+
+
+@pytest.mark.parametrize("dtype", (torch.uint8, torch.int8, torch.int32, torch.int64), ids=str)
+def test_shifts_past_the_width(dtype):
+    n = 8 * dtype.itemsize
+    x = torch.tensor([5, 5, 5, 5], dtype=dtype)
+    by = torch.tensor([1, n - 1, n, 100], dtype=dtype)
+    assert (x << by).tolist()[2:] == [0, 0] and (x >> by).tolist() == [2, 0, 0, 0]
+    if dtype.is_signed:
+        assert (-x >> by).tolist() == [-3, -1, -1, -1]
+        assert (x << torch.tensor([-1, -2, -3, -4], dtype=dtype)).tolist() == [0] * 4
+    assert (torch.tensor([1]) << 64).tolist() == [0]
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+def _made(source: str):
+    space: dict = {}
+    exec(source, space)
+    return space
+
+
+def test_a_kernel_that_stops_early_says_so():
+    fn = _made("def k(lo, hi, o, x, y):\n    for i in range(lo, hi):\n        o[i] = x[i] / y[i]\n")["k"]
+    if jit.DISABLED or jit.CHECKED:
+        pytest.skip("compiled kernels only")
+    native = jit.compile(fn, ("int64", "int64", "*complex128", "*complex128", "*complex128"))
+    o, x = np.zeros(3, complex), np.ones(3, complex)
+    for run in (native.call, native.free):
+        with pytest.raises(jit.KernelError, match="stopped before its end"):
+            run(0, 3, o, x, np.array([1, 0, 1], complex))
+        run(0, 3, o, x, x)
+    assert o.tolist() == [1, 1, 1]
+
+
+def test_content_hash_names_the_functions_called():
+    f, g = jit.device(lambda x: x + 1), jit.device(lambda x: x + 2)
+
+    def hashed(first, second):
+        space = {"f": f, "g": g}
+        exec(f"def both(x):\n    return f(x) + g(x)\ndef k(lo, hi, o):\n    o[0] = d(o[1]) + {first}(o[2]) * "
+             f"{second}(o[3])\n", space)
+        space["d"] = jit.device(space["both"])
+        return jit.content_hash(space["k"], ("int64", "int64", "*float64"))
+    assert len({hashed("f", "f"), hashed("f", "g"), hashed("g", "f"), hashed("g", "g")}) == 4
+
+
+def test_equal_kernels_load_once():
+    if jit.DISABLED or jit.CHECKED:
+        pytest.skip("compiled kernels only")
+    source = "def k(lo, hi, o):\n    for i in range(lo, hi):\n        o[i] = 3.25\n"
+    signature = ("int64", "int64", "*float64")
+    assert jit.compile(_made(source)["k"], signature) is jit.compile(_made(source)["k"], signature)
+
+
+def test_plain_kernels_see_the_types_that_pointers_have():
+    code = "import numtorch as t; x = t.tensor([1.0]).view(t.int32); print((x + 1).item(), (x * x).item(), (x == 1).item())"
+    out = subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+                         capture_output=True, text=True, check=True).stdout.split()
+    assert out == ["1065353217", "0", "False"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_while_another_thread_compiles():
+    """The child must not inherit the compiler's lock held by a thread that it does not have."""
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with jit._lock:
+            held.set()
+            release.wait(5)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(5)
+    threading.Timer(0.2, release.set).start()
+    pid = os.fork()
+    if pid == 0:
+        free = jit._lock.acquire(timeout=2)
+        os._exit(0 if free else 1)
+    thread.join()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        pytest.fail("the child hangs")
+    assert status == 0
