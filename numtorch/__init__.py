@@ -52,6 +52,7 @@ from .settings import (  # noqa: E402
     are_deterministic_algorithms_enabled,
     get_float32_matmul_precision,
     get_num_interop_threads,
+    is_autocast_enabled,
     is_complex,
     is_floating_point,
     is_nonzero,

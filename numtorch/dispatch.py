@@ -13,7 +13,7 @@ import numpy as np
 
 from . import devices
 from . import dtypes as D
-from .autograd.engine import Meta, Node, Output, edge
+from .autograd.engine import Meta, Node, Output, awaken, edge
 from .autograd.modes import state
 from .kernels import emit, jit
 from .layouts import Layout
@@ -147,9 +147,10 @@ class Op:
             found = self._plans[wanted] = tuple(seen)
         return found
 
-    def record(self, args: dict[str, Any], out: Any, x_before: Tensor | None = None) -> Node | None:
-        """Put this call on the tape if an input requires grad; mark the results. `args`: every argument by
-        name."""
+    def record(self, args: dict[str, Any], out: Any, own: str = "", before: Tensor | None = None) -> Node | None:
+        """Put this call on the tape if an input requires grad; mark the results. `args`: every argument by name.
+
+        In-place forms name the argument they write to (`own`) and, where a rule needs it, its value `before`."""
         edges: list = []
         shapes: list[tuple | None] = []
         wanted: list[str] = []
@@ -187,7 +188,7 @@ class Op:
                 v = args[name]
                 if isinstance(v, Tensor):
                     names.append(name)
-                    saved.append(x_before if x_before is not None and name == self.params[0] else v)
+                    saved.append(before if before is not None and name == own else v)
                 else:
                     values[name] = v
                     if isinstance(v, list | tuple):  # index tensors, say: kept as they are, their versions with them
@@ -395,8 +396,13 @@ def written(x: Tensor, node: Node | None) -> None:
         return
     base = x._base
     if base is None:
+        old, fresh_leaf = x._node, not x.requires_grad
         x._node, x.requires_grad = node, True
-        x._rebased += 1
+        x._rebased_ += 1
+        if fresh_leaf:
+            awaken(x)
+        elif isinstance(old, Node) and old.extra and "retained" in old.extra:
+            node.attach("retained").update(old.extra.pop("retained"))
         return
     from .ops.view import rebase
     rebase(x, base, node)

@@ -435,14 +435,6 @@ class Tensor(metaclass=_TensorType):
     def _version(self) -> int:
         return self.storage.version
 
-    @property
-    def _rebased(self) -> int:
-        return self._rebased_
-
-    @_rebased.setter
-    def _rebased(self, n: int) -> None:
-        self._rebased_ = n
-
     def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None,
                  create_graph: bool = False, inputs=None) -> None:
         """Accumulate the gradient of this tensor (times `gradient`) into the leaves it depends on."""

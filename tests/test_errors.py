@@ -925,7 +925,7 @@ def test_the_tables_are_many():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("source, kind, words", cases())
+@pytest.mark.parametrize("source, kind, words", list(cases()))
 def test_bad_input(source, kind, words):
     with pytest.raises(Exception) as caught:
         exec(source, names())

@@ -13,7 +13,8 @@ from numtorch.kernels import jit
 
 import numtorch as torch
 from numtorch.dispatch import registry
-from numtorch.kinds import pointwise as kind
+
+kind = sys.modules["numtorch.kinds.pointwise"]
 
 
 # ---------------------------------------------------------------------------------------------- plans
@@ -92,7 +93,8 @@ def test_complex_division_by_zero_writes_every_element():
     big = torch.complex(torch.ones(100_000), torch.ones(100_000))
     big[7] = 0
     assert (1 / big)[8:].tolist() == [0.5 - 0.5j] * (100_000 - 8)
-    assert (x / 0).isinf().all() and (torch.tensor([1e300 + 1e300j]) / (1e300 + 1e300j)).tolist() == [1 + 0j]
+    assert (x / 0).isinf().all()
+    assert (torch.tensor([1e300 + 1e300j], dtype=torch.complex128) / (1e300 + 1e300j)).tolist() == [1 + 0j]
 
 
 def test_zero_to_complex_powers():
@@ -161,7 +163,8 @@ def test_equal_kernels_load_once():
 
 
 def test_plain_kernels_see_the_types_that_pointers_have():
-    code = "import numtorch as t; x = t.tensor([1.0]).view(t.int32); print((x + 1).item(), (x * x).item(), (x == 1).item())"
+    code = ("import numtorch as t; x = t.tensor([1.0]).view(t.int32)\n"
+            "print((x + 1).item(), (x * x).item(), (x == 1).item())")
     out = subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
                          capture_output=True, text=True, check=True).stdout.split()
     assert out == ["1065353217", "0", "False"]

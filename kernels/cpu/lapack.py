@@ -143,7 +143,8 @@ def indefinite_factors(ld, pivots, x, hermitian):
     "LAPACK's sytrf (hetrf): L and the blocks of D in the lower triangle, exchanges counted from 1."
     for i in np.ndindex(x.shape[:-2]):
         if x[i].size:
-            ld[i], pivots[i], _ = _symmetric("trf", hermitian, x)(x[i], lower=1)
+            packed, pivots[i], _ = _symmetric("trf", hermitian, x)(x[i], lower=1)
+            ld[i] = np.tril(packed)
 
 
 def indefinite_solution(out, ld, pivots, b, hermitian):

@@ -215,7 +215,7 @@ class Function:
                     if o._node is None and o.requires_grad:
                         raise RuntimeError("a leaf Variable that requires grad has been used in an in-place "
                                            "operation.")
-                    o._rebased += 1
+                    o._rebased_ += 1
                 else:
                     outs[i] = o = o.alias()
             elif o._base is not None and not o.requires_grad:

@@ -125,21 +125,20 @@ class Pointwise(Op):
                 self.plans.clear()
             self.plans[tuple(key)] = plan
         needs = needs and state.grad and bool(self.rules)
-        before = None
         if target is not None:
-            if needs and any(isinstance(v, Tensor) and v.storage is target.storage for v in values):
-                wanted = tuple([p for p, v in zip(self.params, values)
-                                if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
-                if self.params[0] in self.needs(wanted):
-                    before = target.detach().clone()
-                    e = edge(target)
-                    if e is not None and e is not target:  # with its history, for gradients of gradients
-                        before.requires_grad, before._node = True, e
             node = None
             if needs:
-                # Recorded before the write, so that operands that share the memory are known to have changed;
-                # against an alias, so that the node does not hold the tensor whose history it is.
-                node = self.record(dict(zip(self.params, values)), target.alias(), before)
+                own = next(p for p, v in zip(self.params, values) if v is target)
+                wanted = tuple([p for p, v in zip(self.params, values)
+                                if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
+                before = None
+                if own in self.needs(wanted):
+                    before, e = target.detach().clone(), edge(target)
+                    if e is not None and e is not target:  # with its history, for gradients of gradients
+                        before.requires_grad, before._node = True, e
+                # Recorded before the write, so that operands that share the memory are known to have changed; against
+                # an alias, so that the node does not hold the tensor whose history it is.
+                node = self.record(dict(zip(self.params, values)), target.alias(), own, before)
                 if node is not None:
                     node.versions = tuple([n + (k == "out") for k, n in zip(node.names, node.versions)])
             plan.run(values, (target,))
@@ -348,7 +347,7 @@ def _unary(op: Pointwise) -> Callable:
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype, t.requires_grad, t._node, t._base = s, layout, k[3], False, None, None
                 if input.requires_grad and rules and state.grad:
-                    if simple and input._base is None:
+                    if simple and input._base is None and not state.packers:
                         node = new(Node)
                         node.op, node.shapes, node.names, node.values = op, None, plan, NOTHING
                         e = input._node
@@ -413,7 +412,7 @@ def _binary(op: Pointwise) -> Callable:
                     if input.requires_grad and rules and state.grad:
                         op.record({px: input, py: other}, t)
                 elif (input.requires_grad or other.requires_grad) and rules and state.grad:
-                    if simple and input._base is None and other._base is None:
+                    if simple and input._base is None and other._base is None and not state.packers:
                         node = new(Node)
                         ex = ey = None
                         if input.requires_grad:

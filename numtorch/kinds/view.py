@@ -40,9 +40,12 @@ class View(Op):
         t.storage, t.layout, t.dtype, t.requires_grad, t._node = x.storage, layout, x.dtype, False, None
         base = x._base
         t._base = base = x if base is None else base
-        t._stamp = base._rebased
-        if x.requires_grad and state.grad:
-            self.record(args, t)
+        t._stamp = base._rebased_
+        if state.grad:
+            if x.requires_grad:
+                self.record(args, t)
+            else:
+                base.watch(t)
         return t
 
     def __call__(self, *args, **kwargs):
@@ -58,6 +61,8 @@ class View(Op):
                     base = x._base
                     t._base = base = x if base is None else base
                     t._stamp = base._rebased_
+                    if state.grad:
+                        base.watch(t)
                     return t
         return self.apply(self.bind(args, kwargs))
 

@@ -89,8 +89,8 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
 
 def lu(A, pivot=True, get_infos=False, out=None):
     "(LU, pivots), and infos if asked for: lu_factor by its old name."
-    got = tuple(lu_factor_ex(A, pivot=pivot))
-    got = got if get_infos else got[:2]
+    got = lu_factor_ex(A, pivot=pivot)
+    got = got if get_infos else tuple(got)[:2]
     if out is None:
         return got
     from ..dispatch import into

@@ -810,7 +810,8 @@ def setitem(x, key, value):
         value = number_for(x.dtype, value)
     if advanced is None:
         if isinstance(value, Tensor):
-            view.copy_(_trimmed(value, view.ndim))
+            value = _trimmed(value, view.ndim)
+            view.copy_(value if value.shape == view.shape else value.expand(view.shape))
         else:
             view.fill_(value)
     elif mask is not None and not isinstance(value, Tensor):

@@ -647,6 +647,7 @@ def vander(x, *, N=None):
     if N is not None and N <= 1:
         raise RuntimeError("N must be greater than 1.")
     x = x if x.dtype.category >= FLOAT else x.to(int64)
+    x = x if x.ndim else x.unsqueeze(0)
     n = x.shape[-1] if N is None else N
     return x.unsqueeze(-1) ** arange(n, device=x.device)
 

@@ -630,7 +630,7 @@ def rebase(x, base, node) -> None:
     if not base.requires_grad:
         awaken(base)
     base._node, base.requires_grad = made, True
-    base._rebased += 1
+    base._rebased_ += 1
     rederive(x)
 
 
@@ -646,7 +646,7 @@ def rederive(x) -> None:
             "size": tuple(x.layout.shape),
             "stride": x.layout.strides, "relative": x.layout.offset - layout.offset}
     x._node = Node(as_strided.op, (source,), ((layout.shape, x.dtype),), (), (), args)
-    x.requires_grad, x._stamp = True, base._rebased
+    x.requires_grad, x._stamp = True, base._rebased_
 
 
 def _pairs_of(base, x):

@@ -197,6 +197,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         self.storage, self.layout, self.dtype = source.storage, source.layout, source.dtype
         return self
     storage = getattr(source, "storage", None) if isinstance(source, Tensor) else getattr(source, "_storage", source)
+    if not isinstance(storage, Storage):
+        raise TypeError(f"set_(): argument 'source' must be Tensor or a storage, not {type(source).__name__}")
     elements = storage.nbytes // self.dtype.itemsize
     size = (elements,) if size is None else tuple(size)
     stride = L.contiguous_strides(size) if stride is None else tuple(stride)
