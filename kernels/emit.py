@@ -126,7 +126,8 @@ def pointwise(name: str, build: Build, ins: Sequence[Operand], outs: Sequence[Op
     return _finish(name, printer, params, signature, code, block)
 
 
-def _outer(depth: int, arrays: Sequence[Operand], params: list[str], item: str = "r") -> tuple[list[str], list[str]]:
+def _outer(depth: int, arrays: Sequence[Operand], params: list[str],
+           item: str = "r") -> tuple[list[str], list[str]]:
     """(lines that split the item number into `depth` indices, lines that place each array there)."""
     head: list[str] = []
     if depth == 1:
@@ -186,14 +187,15 @@ def _combine(block: Block, fold: Fold, acc: str, x: Expr, dtype: str) -> Expr:
     return block.cast(inline(block, fold.combine, (block.make("name", dtype, (), acc), x)), dtype)
 
 
-def _result(block: Block, fold: Fold, acc: str, dtype: str, compute: str, memory: str, count: str) -> tuple[Expr, str]:
+def _result(block: Block, fold: Fold, acc: str, dtype: str, compute: str, memory: str,
+            count: str) -> tuple[Expr, str]:
     e = block.make("name", dtype, (), acc)
     if fold.finish is not None:
-        e = inline(block, fold.finish, (e, block.cast(block.make("name", "int64", (), count), dtype)
-                                        if not dtype.startswith("int") else block.make("name", "int64", (), count)))
-    return stored(block,
-                  block.cast(e, compute) if compute in ("float32", "float64") and fold.finish is None else e,
-                  memory)
+        n = block.make("name", "int64", (), count)
+        e = inline(block, fold.finish, (e, n if dtype.startswith("int") else block.cast(n, dtype)))
+    elif compute in ("float32", "float64"):
+        e = block.cast(e, compute)
+    return stored(block, e, memory)
 
 
 def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
@@ -297,7 +299,8 @@ def reduce_columns(name: str, fold: Fold, x: Operand, out: Operand, compute: str
     signature = ["int64", "int64", _slot(out.memory), _slot(x.memory), _slot(big)]
     printer = Printer(block)
     head, start = _outer(depth, [out, x], params, "r // tiles")
-    params += ["count", "tiles", "width", "s_out"] + [f"m{k}" for k in range(loops)] + [f"z{k}" for k in range(loops)]
+    params += ["count", "tiles", "width", "s_out"]
+    params += [f"m{k}" for k in range(loops)] + [f"z{k}" for k in range(loops)]
     value = block.cast(block.cast(load(block, x.name, x.memory, "p + i"), compute), big)
     if fold.before is not None:
         value = block.cast(inline(block, fold.before, (value,)), big)

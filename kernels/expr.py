@@ -90,7 +90,8 @@ class Block:
         if x.dtype is not None and x.dtype.startswith("complex") and not dtype.startswith("complex"):
             x = self.make("real", {"complex64": "float32", "complex128": "float64"}[x.dtype], (x,))
             return self.cast(x, dtype)
-        if x.dtype is not None and x.dtype.startswith("float") and dtype.startswith(("int", "uint")) and dtype != "int64":
+        narrow = dtype.startswith(("int", "uint")) and dtype != "int64"
+        if narrow and x.dtype is not None and x.dtype.startswith("float"):
             x = self.make("cast", "int64", (x,))  # float → narrow integer wraps, as PyTorch's conversion does
         return self.make("cast", dtype, (x,))
 
@@ -251,7 +252,7 @@ def _parsed(fn: Callable) -> tuple[list[str], list[ast.stmt]]:
     source = textwrap.dedent(source)
     try:
         tree: ast.AST = ast.parse(source)
-    except SyntaxError:  # a lambda inside a call's arguments: from `lambda` to where it still parses, columns kept
+    except SyntaxError:  # a lambda among arguments: from `lambda` to where it still parses, columns kept
         start = source.index("lambda")
         for end in range(len(source), start, -1):
             try:
@@ -271,9 +272,10 @@ def _parsed(fn: Callable) -> tuple[list[str], list[ast.stmt]]:
     spots = [(line - first + 1, col - indent)
              for line, _, col, _ in code.co_positions() if line and col is not None]
     spots = [s for s in spots if s[0] > 0 and s[1] >= 0 and s != (code.co_firstlineno - first + 1, -indent)]
+    parameters = list(code.co_varnames[:code.co_argcount])
     found = None
     for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda) and [a.arg for a in node.args.args] == list(code.co_varnames[:code.co_argcount]):
+        if isinstance(node, ast.Lambda) and [a.arg for a in node.args.args] == parameters:
             body = node.body
             lo, hi = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
             if all(lo <= s <= hi or s == (node.lineno, 0) for s in spots):
@@ -333,6 +335,10 @@ class _Eval:
         if isinstance(e, ast.Name):
             v = self.name(e.id)
             return v if isinstance(v, Expr) else b.const(v)
+        if isinstance(e, ast.Attribute) and e.attr in ("real", "imag"):
+            x = self.value(e.value)
+            part = {"complex64": "float32", "complex128": "float64"}[x.dtype or ""]
+            return b.make(e.attr, part, (x,))
         if isinstance(e, ast.Attribute):
             return b.const(getattr(self.name(e.value.id), e.attr))  # type: ignore[attr-defined]
         if isinstance(e, ast.BinOp):
@@ -451,7 +457,8 @@ class Printer:
             out.append(f"{name} = {dtype}({value})")
         return out
 
-    def statements(self, roots: Sequence[Expr], known: dict[int, str] | None = None) -> tuple[list[str], list[str]]:
+    def statements(self, roots: Sequence[Expr],
+                   known: dict[int, str] | None = None) -> tuple[list[str], list[str]]:
         """(lines that compute the shared values, the text of each root). `known` names values that lines
         before hold."""
         uses: dict[int, int] = {}

@@ -598,7 +598,8 @@ def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
                 print(f"numtorch: compiled {fn.__name__} ({', '.join(signature)}) in "
                       f"{(time.perf_counter() - start) * 1e3:.0f} ms", file=sys.stderr)
         if blob[:1] == b"n":
-            import numba  # noqa: F401  (it registers the runtime symbols the object refers to)
+            from numba.core.registry import cpu_target
+            assert cpu_target.target_context  # making it registers runtime functions such as numba_cpow
         native = _loaded[key] = Native(fn, signature, *engine().load(blob[1:], key))
         return native
 
@@ -729,8 +730,8 @@ class Pool:
     """Worker threads that each run one range of a kernel. Made when first needed, made anew after a fork."""
 
     def __init__(self) -> None:
-        self.count = max(1,
-                         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self.count = max(1, cores or 1)
         env = os.environ.get("OMP_NUM_THREADS", "")
         if env.isdigit() and int(env) > 0:
             self.count = int(env)

@@ -43,7 +43,7 @@ def zeta(s, q):
     inf at s = 1 and at the poles q = 0, -1, ...; nan for s < 1, and for q < 0 where s is no integer."""
     if s == 1.0:
         return math.inf
-    if not s > 1.0 or q != q:
+    if not s > 1.0 or q != q or q == -math.inf or (s == math.inf and q <= 0.0):
         return math.nan
     if q <= 0.0:
         if q == math.floor(q):

@@ -34,7 +34,8 @@ from .memory_format import (
 )
 from .tensor import Tensor
 
-if TYPE_CHECKING:  # the function that has a module's name; __getattr__ stands for all others
+if TYPE_CHECKING:  # functions that have a module's name; __getattr__ stands for all others
+    compile: Any
     tensor: Any
 
 ops.install()
@@ -45,10 +46,19 @@ globals().update(_TYPES)
 dtype = dtypes.dtype
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
-from .printing import set_printoptions  # noqa: E402
-from .random import Generator, default_generator, fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
-from .runner import install_as_torch  # noqa: E402
-from .settings import (  # noqa: E402
+from .printing import set_printoptions
+from .random import (
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from .runner import install_as_torch
+from .settings import (
     are_deterministic_algorithms_enabled,
     get_float32_matmul_precision,
     get_num_interop_threads,
@@ -68,7 +78,7 @@ from .settings import (  # noqa: E402
     typename,
     use_deterministic_algorithms,
 )
-from . import (  # noqa: E402
+from . import (
     backends,
     cuda,
     fft,
@@ -84,7 +94,7 @@ from . import (  # noqa: E402
     utils,
     version,
 )
-from .version import __version__  # noqa: E402
+from .version import __version__
 
 get_printoptions = getattr(printing, "get_printoptions", None)
 

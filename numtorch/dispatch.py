@@ -37,7 +37,14 @@ class CPU:
     def native(self, key: tuple, make: Callable[[str], emit.Text]) -> jit.Native:
         k = self.kernels.get(key)
         if k is None:
-            k = self.kernels[key] = make("cpu").native()
+            try:
+                k = make("cpu").native()
+            except jit.KernelError as e:
+                name, compute = str(key[1]).partition(".")[0], key[2]
+                if compute not in ("complex64", "complex128"):
+                    raise
+                raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{TITLES[compute]}'") from e
+            self.kernels[key] = k
         return k
 
     def run(self, key: tuple, make: Callable[[str], emit.Text], items: int, cost: float, args: tuple) -> None:
@@ -74,8 +81,8 @@ def fresh(layout: Layout, d: D.dtype, device: devices.device) -> Tensor:
         t.storage = Storage(a)
     else:
         t.storage = Storage(backend(device).empty(layout.numel, d), device, layout.numel * d.itemsize)
-        if layout.dense:
-            layout = Layout(layout.shape, layout.strides, 0)  # only CPU layouts are `dense`: the fast path is theirs
+        if layout.dense:  # only CPU layouts are called dense: the fast path is theirs
+            layout = Layout(layout.shape, layout.strides, 0)
     t.layout, t.dtype = layout, d
     t.requires_grad, t._node, t._base = False, None, None
     return t
@@ -147,10 +154,12 @@ class Op:
             found = self._plans[wanted] = tuple(seen)
         return found
 
-    def record(self, args: dict[str, Any], out: Any, own: str = "", before: Tensor | None = None) -> Node | None:
-        """Put this call on the tape if an input requires grad; mark the results. `args`: every argument by name.
+    def record(self, args: dict[str, Any], out: Any, own: str = "",
+               before: Tensor | None = None) -> Node | None:
+        """Put this call, with all arguments by name, on the tape if an input requires grad; mark the results.
 
-        In-place forms name the argument they write to (`own`) and, where a rule needs it, its value `before`."""
+        In-place forms name the argument they write to (`own`) and give its value `before`, if a rule needs it.
+        """
         edges: list = []
         shapes: list[tuple | None] = []
         wanted: list[str] = []
@@ -191,7 +200,7 @@ class Op:
                     saved.append(before if before is not None and name == own else v)
                 else:
                     values[name] = v
-                    if isinstance(v, list | tuple):  # index tensors, say: kept as they are, their versions with them
+                    if isinstance(v, list | tuple):  # index tensors, say: kept with their versions
                         for i, t in enumerate(v):
                             if isinstance(t, Tensor):
                                 names.append(f"{name}[{i}]")
@@ -303,7 +312,8 @@ def number(v):
 def public_function(op: Op) -> Callable:
     """The public function of an op. A composite that only calls other ops is called without a layer in
     between."""
-    body = op.body if op.kind == "composite" and not op.rules and not getattr(op, "fuse", False) else op.__call__
+    bare = op.kind == "composite" and not op.rules and not getattr(op, "fuse", False)
+    body = op.body if bare else op.__call__
     if op.packs is not None:
         def call(input, *args, **kwargs):
             if args:

@@ -40,8 +40,8 @@ class dtype:
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
         if self.category < FLOAT:
-            title = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int"}.get(self.name, "Long")
-            raise RuntimeError(f"Unknown Complex ScalarType for {title}")
+            titles = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int"}
+            raise RuntimeError(f"Unknown Complex ScalarType for {titles.get(self.name, 'Long')}")
         return {float64: complex128, complex128: complex128}.get(self, complex64)
 
 
@@ -177,7 +177,7 @@ class finfo:
             self.eps, self.max, self.tiny, self.resolution = 2.0**-7, 3.3895313892515355e38, 2.0**-126, 0.01
         else:
             f = np.finfo(d.numpy)
-            self.eps, self.max, self.tiny = builtins.float(f.eps), builtins.float(f.max), builtins.float(f.tiny)
+            self.eps, self.max, self.tiny = (builtins.float(limit) for limit in (f.eps, f.max, f.tiny))
             self.resolution = 10.0 ** -f.precision
         self.min, self.smallest_normal = -self.max, self.tiny
 
@@ -195,7 +195,8 @@ class iinfo:
             raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle "
                             f"'{type}'")
         i = np.iinfo(type.numpy)
-        self.dtype, self.bits, self.min, self.max = type.name, i.bits, builtins.int(i.min), builtins.int(i.max)
+        self.dtype, self.bits = type.name, i.bits
+        self.min, self.max = builtins.int(i.min), builtins.int(i.max)
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

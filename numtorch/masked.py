@@ -77,12 +77,14 @@ def cumprod(input: Tensor, dim: int, *, dtype=None, mask=None) -> Tensor:
 
 def amax(input: Tensor, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
     """The largest element that the mask keeps."""
-    return _filled(input, mask, _lowest(input.dtype)).amax(_dims(input, dim), bool(keepdim)).to(dtype or input.dtype)
+    kept = _filled(input, mask, _lowest(input.dtype))
+    return kept.amax(_dims(input, dim), bool(keepdim)).to(dtype or input.dtype)
 
 
 def amin(input: Tensor, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
     """The smallest element that the mask keeps."""
-    return _filled(input, mask, _highest(input.dtype)).amin(_dims(input, dim), bool(keepdim)).to(dtype or input.dtype)
+    kept = _filled(input, mask, _highest(input.dtype))
+    return kept.amin(_dims(input, dim), bool(keepdim)).to(dtype or input.dtype)
 
 
 def argmax(input: Tensor, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:

@@ -48,7 +48,8 @@ class Tensor(metaclass=_TensorType):
         def __setitem__(self, index: Any, value: Any) -> None: ...
         __neg__ = __pos__ = __abs__ = __invert__ = _unary
         __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = _binary
-        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = _binary
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = _binary
+        __rmod__ = __rpow__ = __rmatmul__ = _binary
         __and__ = __or__ = __xor__ = __rand__ = __ror__ = __rxor__ = _binary
         __lshift__ = __rshift__ = __rlshift__ = __rrshift__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
@@ -273,6 +274,9 @@ class Tensor(metaclass=_TensorType):
         if not self.layout.shape:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
+
+    def __reversed__(self) -> Tensor:
+        return self.flip(0) if self.layout.shape else self
 
     def __delitem__(self, key) -> None:
         raise TypeError("Tensor does not support deleting items")

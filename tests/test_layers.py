@@ -49,7 +49,8 @@ def test_imports_point_down(path):
 
 
 def test_import_compiles_nothing_and_stays_light():
-    code = ("import sys, numtorch; from numtorch.kernels import jit; heavy = {'numba', 'llvmlite', 'scipy', "
-            "'multiprocessing.pool', 'PIL', 'matplotlib', 'torch', 'cuda'} & set(sys.modules); assert not "
-            "heavy, heavy; assert jit._engine is None and jit.pool._queue is None")
+    code = ("import sys, numtorch; from numtorch.kernels import jit; "
+            "heavy = {'numba', 'llvmlite', 'scipy', 'multiprocessing.pool', 'PIL', 'matplotlib', 'torch', "
+            "'cuda'} & set(sys.modules); "
+            "assert not heavy, heavy; assert jit._engine is None and jit.pool._queue is None")
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")

@@ -122,6 +122,16 @@ def test_shifts_past_the_width(dtype):
     assert (torch.tensor([1]) << 64).tolist() == [0]
 
 
+@pytest.mark.parametrize("dtype", (torch.complex64, torch.complex128), ids=str)
+def test_complex_numbers_have_no_order(dtype):
+    z = torch.tensor([1j, 2.0], dtype=dtype)
+    title = "ComplexFloat" if dtype is torch.complex64 else "ComplexDouble"
+    for call in (lambda: z.amax(), lambda: z.amin(0), lambda: torch.atan2(z, z),
+                 lambda: torch.atan2(z[::2], z[:1])):
+        with pytest.raises(NotImplementedError, match=f"not implemented for '{title}'"):
+            call()
+
+
 # ---------------------------------------------------------------------------------------------- kernels
 def _made(source: str):
     space: dict = {}
@@ -140,6 +150,17 @@ def test_a_kernel_that_stops_early_says_so():
             run(0, 3, o, x, np.array([1, 0, 1], complex))
         run(0, 3, o, x, x)
     assert o.tolist() == [1, 1, 1]
+
+
+def test_cached_kernels_find_numba_functions(tmp_path):
+    """A kernel from the disk cache may call Numba's runtime (complex powers) in a process that never compiled."""
+    code = ("import numtorch as t; z = t.ones(3, dtype=t.complex128) * 2\n"
+            "print((z ** (z + 1)).real.tolist())")
+    for _ in range(2):
+        got = subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMTORCH_CACHE": str(tmp_path)},
+                             capture_output=True, text=True)
+        assert got.returncode == 0, got.stderr
+        assert np.allclose(eval(got.stdout), 8)
 
 
 def test_content_hash_names_the_functions_called():

@@ -212,5 +212,5 @@ def test_special_functions_compile():
     assert np.allclose(o, plain, rtol=1e-13)
 
 
-special.digamma, special.bessel_i1, special.ndtri = special.digamma, special.i1, special.ndtri
+special_digamma, special_i1, special_ndtri = special.digamma, special.bessel_i1, special.ndtri
 special_polygamma = special.polygamma

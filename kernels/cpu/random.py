@@ -369,8 +369,7 @@ def log_normal(out: np.ndarray, stream: MT19937, mean: float, std: float) -> Non
             store(out[i:j], np.exp(_fma(stream.normals(j - i), std, mean)))
 
 
-# ------------------------------------------------------------------------------------------ other
-# distributions
+# ---------------------------------------------------------------------------------------- other distributions
 def bernoulli(out: np.ndarray, stream: MT19937, p: float) -> None:
     """out ← 1 where f53 < p, else 0."""
     bound = np.uint64(math.ceil(p * 2.0**53))

@@ -187,7 +187,8 @@ class Node:
 
     def _changed(self, key: str, t: Tensor, then: int) -> str:
         maker = self if key == "out" or (key[:3] == "out" and key[3:].isdigit()) else t._node
-        return changed(t, then, maker) + f"\n{self.name()} needs {_NAMED.get(key, repr(key))} as it was when the operation ran."
+        needed = _NAMED.get(key, repr(key))
+        return changed(t, then, maker) + f"\n{self.name()} needs {needed} as it was when the operation ran."
 
     def backward(self, grads: Sequence[Any]) -> list:
         """Gradients of the edges' inputs for the cotangents of the results (None: no contribution)."""
@@ -208,10 +209,11 @@ def changed(t: Tensor, then: int, maker: Any) -> str:
     if maker is not None:
         node, index = (maker.node, maker.index) if isinstance(maker, Output) else (maker, 0)
         origin = f", which is output {index} of {node.name().rpartition('::')[2].partition('Backward')[0]},"
-    hint = "enable anomaly detection to find the operation that failed to compute its gradient, with " \
-           "torch.autograd.set_detect_anomaly(True, check_nan=False)." if not anomaly.enabled() else \
-           "the backtrace further above shows the operation that failed to compute its gradient. The variable in question " \
-           "was changed in there or anywhere later. Good luck!"
+    hint = ("enable anomaly detection to find the operation that failed to compute its gradient, with "
+            "torch.autograd.set_detect_anomaly(True, check_nan=False).")
+    if anomaly.enabled():
+        hint = ("the backtrace further above shows the operation that failed to compute its gradient. The "
+                "variable in question was changed in there or anywhere later. Good luck!")
     return ("one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[{t.type()} {list(t.layout.shape)}]{origin} is at version {t.storage.version}; expected "
             f"version {then} instead. Hint: {hint}")
@@ -604,9 +606,10 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
             if not t.requires_grad:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
             targets.append(edge(t))
-        else:  # a GradientEdge
-            leaf = isinstance(t.node, AccumulateGrad)
-            targets.append(t.node.variable if leaf else t.node if t.node.outputs == 1 else Output(t.node, t.output_nr))
+        elif isinstance(t.node, AccumulateGrad):  # a GradientEdge of a leaf
+            targets.append(t.node.variable)
+        else:
+            targets.append(t.node if t.node.outputs == 1 else Output(t.node, t.output_nr))
     found = run([(edge(t), g) for t, g in zip(outputs, cotangents)], keep, create_graph, targets, False)
     out = []
     for i, (t, g) in enumerate(zip(inputs, found)):

@@ -38,7 +38,8 @@ class Fused:
             raise Untraceable(f"reductions over different dimensions: {sorted(map(sorted, reduced))}")
         self.over = sorted(next(iter(reduced), frozenset()))
         first = next((n for n in graph.inputs if n.shape == self.shape), None)
-        layout = like(first.tensor.layout) if first is not None and first.tensor is not None else contiguous(self.shape)
+        model = first.tensor if first is not None else None
+        layout = like(model.layout) if model is not None else contiguous(self.shape)
         self.outs = [(layout if o.shape == self.shape else contiguous(o.shape), o.dtype)
                      for o in graph.outputs]
         # Sizes and numbers are arguments, so calls that differ only in them share a kernel.
@@ -130,9 +131,9 @@ class Fused:
         operands = [emit.Operand(n, d, k) for n, d, k in zip(names, dtypes, kinds)]
         split = len(graph.inputs)
         ins, outs = operands[:split], operands[split:]
-        scalars = [emit.Operand(f"k{i}",
-                                "float64" if isinstance(v, float) else "int64" if not isinstance(v, bool) else "bool",
-                                0, True) for i, v in enumerate(self.numbers)]
+        types = ["float64" if isinstance(v, float) else "bool" if isinstance(v, bool) else "int64"
+                 for v in self.numbers]
+        scalars = [emit.Operand(f"k{i}", d, 0, True) for i, d in enumerate(types)]
         program = self._program()
         depth = len(outer)
         self.kernel_key = (*self.key, tuple([s[:5] for s in program]), depth, tuple(operands), tuple(scalars))
@@ -242,8 +243,8 @@ def _through(n: Node, x: Node, axes: tuple, shape: tuple[int, ...]) -> tuple:
         base = len(shape) - len(n.shape)
         return tuple(base + d if d < lead or x.shape[d - lead] == 1 else axes[d - lead]
                      for d in range(len(n.shape)))
-    if [s for s in n.shape if s != 1] == [s for s in x.shape if s != 1] and n.op.name in ("squeeze", "unsqueeze", "view.shape",
-                                                                                         "alias"):
+    same = [s for s in n.shape if s != 1] == [s for s in x.shape if s != 1]
+    if same and n.op.name in ("squeeze", "unsqueeze", "view.shape", "alias"):
         rest = iter([a for s, a in zip(x.shape, axes) if s != 1])
         return tuple(None if s == 1 else next(rest) for s in n.shape)
     raise Untraceable(f"{n.op.name} moves elements")

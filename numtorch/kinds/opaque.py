@@ -75,8 +75,8 @@ class Opaque(Op):
                     for m in (metas if many else (metas,))]
             if device is not devices.meta:
                 halves = self.half != "native"
-                arrays = [None if o is None else _rounded(o) if halves and _is_half(o.dtype) else ndarray_of(o)
-                          for o in outs]
+                arrays = [None if o is None else
+                          _rounded(o) if halves and _is_half(o.dtype) else ndarray_of(o) for o in outs]
                 self.kernel(device)(*arrays, *[self._ndarray(args[p], halves) for p in self.params])
                 if halves:
                     for o, a in zip(outs, arrays):

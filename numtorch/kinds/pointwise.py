@@ -33,7 +33,7 @@ from ..dispatch import (
 )
 from ..kernels import emit, jit
 from ..kernels.expr import Block, Expr, inline
-from ..layouts import Layout, broadcast, collapse, contiguous, expanded, like, permuted, stride_order
+from ..layouts import Layout, check_overlap, broadcast, collapse, contiguous, expanded, like, permuted, stride_order
 from ..storage import Storage
 from ..tensor import Tensor
 from .promotion import DEFAULT, Kind
@@ -69,7 +69,8 @@ class Pointwise(Op):
                              if self.signature.parameters[p].kind is inspect.Parameter.KEYWORD_ONLY)
         self.tensors = tuple(p for p in self.params if p not in self.numbers)
         if strict is None:
-            strict = self.tensors[:1] if self.at and len(self.tensors) > 1 and self.tensors[0] not in free else ()
+            method = self.at and len(self.tensors) > 1 and self.tensors[0] not in free
+            strict = self.tensors[:1] if method else ()
         self.strict = frozenset(strict)
         self.flat: dict[Any, tuple] = {}
         self.plans: dict[tuple, Plan] = {}
@@ -101,10 +102,10 @@ class Pointwise(Op):
             args = dict(zip(self.params, values))
             return state.tracer.call(self, args) if target is None else state.tracer.write(target, args)
         if target is not None:
-            if target.requires_grad and state.grad and not self.rules:  # the history of the old values ends here
+            if target.requires_grad and state.grad and not self.rules:  # the old values' history ends here
                 value = self.apply(values)
                 check_cast(value.dtype, target.dtype)
-                return target.copy_(value)  # type: ignore[attr-defined]
+                return target.copy_(value)
             values = tuple([_apart(v, target) for v in values])
         key: list = [target is not None, D._default]
         needs = False
@@ -136,8 +137,8 @@ class Pointwise(Op):
                     before, e = target.detach().clone(), edge(target)
                     if e is not None and e is not target:  # with its history, for gradients of gradients
                         before.requires_grad, before._node = True, e
-                # Recorded before the write, so that operands that share the memory are known to have changed; against
-                # an alias, so that the node does not hold the tensor whose history it is.
+                # Recorded before the write, so that operands that share the memory are known to have changed;
+                # against an alias, so that the node does not hold the tensor whose history it is.
                 node = self.record(dict(zip(self.params, values)), target.alias(), own, before)
                 if node is not None:
                     node.versions = tuple([n + (k == "out") for k, n in zip(node.names, node.versions)])
@@ -173,10 +174,11 @@ class Pointwise(Op):
             kind_of, words = self.refused.get(compute.category, (NotImplementedError, None))
             raise kind_of(words or f'"{name}_cpu" not implemented for \'{TITLES[compute.name]}\'')
         device = common_device(name, tensors)
+        shapes = [t.layout.shape for t in tensors]
         try:
-            shape = tensors[0].layout.shape if len(tensors) == 1 else broadcast(*[t.layout.shape for t in tensors])
+            shape = shapes[0] if len(tensors) == 1 else broadcast(*shapes)
         except RuntimeError as e:
-            raise RuntimeError(f"{e}\n  in {name}(" + ", ".join(str(list(t.layout.shape)) for t in tensors) + ")") from None
+            raise RuntimeError(f"{e}\n  in {name}({', '.join(str(list(s)) for s in shapes)})") from None
         if target is not None:
             check_cast(kind, target.dtype)
             if shape != target.layout.shape:
@@ -211,7 +213,8 @@ class Plan:
         self.offsets = depth is not None
         kinds = tuple([s if s in (0, 1) else -1 for s in last])
         it = iter(kinds[len(outs):])
-        operands = [emit.Operand(n, v.dtype.name, 1 if depth is None else next(it)) if isinstance(v, Tensor) else
+        operands = [emit.Operand(n, v.dtype.name, 1 if depth is None else next(it))
+                    if isinstance(v, Tensor) else
                     emit.Operand(n, "float64" if isinstance(v, float) else D.of_scalar(v).name, 0, True)
                     for n, v in ins]
         results = [emit.Operand("out" if len(outs) == 1 else f"out{i}", d.name, kinds[i])
@@ -272,9 +275,11 @@ class Plan:
 
 
 def _apart(v, target: Tensor):
-    """`v`, copied if it overlaps the written tensor in another layout."""
-    if isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout and v.layout != target.layout:
-        return v.clone()
+    """`v`, copied if it overlaps the written tensor in another layout; RuntimeError where PyTorch refuses the overlap."""
+    if isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout \
+            and v.layout != target.layout:
+        check_overlap(target.layout, v.layout)
+        return v.clone()  # type: ignore[attr-defined]
     return v
 
 
@@ -322,7 +327,10 @@ def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
                         emit.Operand(p, "int64" if scalar is int else "float64", 0, True))
     text = emit.pointwise(op.name, op.build(compute_name(compute)), operands,
                           [emit.Operand("out", out.name, 1)], None)
-    native = text.native()
+    try:
+        native = text.native()
+    except jit.KernelError:
+        return None
     return native.call, native, out.numpy, out
 
 
@@ -345,7 +353,8 @@ def _unary(op: Pointwise) -> Callable:
                 s = new(Storage)
                 s.array, s.device, s.version = a, cpu, 0
                 t = new(Tensor)
-                t.storage, t.layout, t.dtype, t.requires_grad, t._node, t._base = s, layout, k[3], False, None, None
+                t.storage, t.layout, t.dtype = s, layout, k[3]
+                t.requires_grad, t._node, t._base = False, None, None
                 if input.requires_grad and rules and state.grad:
                     if simple and input._base is None and not state.packers:
                         node = new(Node)
@@ -381,7 +390,8 @@ def _binary(op: Pointwise) -> Callable:
     flat, cost, rules = op.flat, op.cost, bool(op.rules)
     numbered: dict[type, dict] = {} if op.tensors[1] in op.strict else {float: {}, int: {}}
     px, py = op.tensors
-    plans = [op.needs(tuple(p for p in op.inputs if p in w)) for w in ((), (px,), (py,), (px, py))] if op.inputs else []
+    plans = [op.needs(tuple(p for p in op.inputs if p in wanted))
+             for wanted in ((), (px,), (py,), (px, py)) if op.inputs]
     simple = set(op.inputs) == {px, py} and set(plans[3]) <= {"out", px, py}
 
     def call(input, other, *, out=None):
@@ -407,7 +417,8 @@ def _binary(op: Pointwise) -> Callable:
                 s = new(Storage)
                 s.array, s.device, s.version = a, cpu, 0
                 t = new(Tensor)
-                t.storage, t.layout, t.dtype, t.requires_grad, t._node, t._base = s, layout, k[3], False, None, None
+                t.storage, t.layout, t.dtype = s, layout, k[3]
+                t.requires_grad, t._node, t._base = False, None, None
                 if number is not None:
                     if input.requires_grad and rules and state.grad:
                         op.record({px: input, py: other}, t)
@@ -424,7 +435,8 @@ def _binary(op: Pointwise) -> Callable:
                             if ey is None:
                                 ey = other
                         plan = plans[(ex is not None) + 2 * (ey is not None)]
-                        node.op, node.edges, node.shapes, node.names, node.values = op, (ex, ey), None, plan, NOTHING
+                        node.op, node.edges, node.shapes = op, (ex, ey), None
+                        node.names, node.values = plan, NOTHING
                         if plan:
                             saved = [input if p is px else other if p is py else t.alias() for p in plan]
                             node.saved, node.versions = saved, [v.storage.version for v in saved]
@@ -436,7 +448,8 @@ def _binary(op: Pointwise) -> Callable:
                         op.record({px: input, py: other}, t)
                 return t
         except (KeyError, AttributeError, TypeError):
-            if isinstance(input, Tensor) and input.layout.dense and out is None and input.storage.device is cpu:
+            if (isinstance(input, Tensor) and input.layout.dense and out is None
+                    and input.storage.device is cpu):
                 kind = type(other) if type(other) in numbered else None
                 if kind is not None or (isinstance(other, Tensor) and other.layout is input.layout
                                         and other.dtype is input.dtype):

@@ -9,6 +9,7 @@ from .. import devices
 from .. import dtypes as D
 from ..autograd.modes import state
 from ..dispatch import (
+    TITLES,
     Op,
     array_of,
     backend,
@@ -86,6 +87,10 @@ class Reduction(Op):
         compute, kind = self.dtype(x.dtype if dtype is None else dtype)
         if dtype is not None and dtype.category < D.FLOAT:
             compute = kind = dtype
+        if compute.is_complex and self.fold.init in ("lowest", "highest"):
+            extreme = "max" if self.fold.init == "lowest" else "min"
+            raise NotImplementedError(f'"{extreme}_values_cpu" not implemented for '
+                                      f"'{TITLES[compute.name]}'")
         if self.empty_error and x.layout.numel == 0:
             for d in dims:
                 if x.layout.shape[d] == 0:

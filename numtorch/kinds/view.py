@@ -57,7 +57,8 @@ class View(Op):
                     if got.dense and x.storage.device is not cpu:
                         got = Layout(got.shape, got.strides, got.offset)
                     t = new(Tensor)
-                    t.storage, t.layout, t.dtype, t.requires_grad, t._node = x.storage, got, x.dtype, False, None
+                    t.storage, t.layout, t.dtype = x.storage, got, x.dtype
+                    t.requires_grad, t._node = False, None
                     base = x._base
                     t._base = base = x if base is None else base
                     t._stamp = base._rebased_

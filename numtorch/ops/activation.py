@@ -178,8 +178,7 @@ def prelu(input, weight):
     return prelu_terms(input, weight.reshape(shape))
 
 
-# ------------------------------------------------------------------------------------------------ exponential
-# units
+# ------------------------------------------------------------------------------------------ exponential units
 @pointwise(vjp={"x": lambda g, x, alpha, scale, rate: elu_grad(g, x, alpha, scale, rate)}, at=())
 def elu_terms(x, alpha, scale, rate):
     """scale x where x > 0, else scale alpha (e^(rate x) - 1)."""
@@ -239,8 +238,7 @@ def celu_(input, alpha=1.0):
     return celu(input, alpha, True)
 
 
-# ------------------------------------------------------------------------------------------------ smooth
-# units
+# ----------------------------------------------------------------------------------------------- smooth units
 @pointwise(vjp={"x": lambda g, x: gelu_erf_grad(g, x)}, at=(), cost=1.0)
 def gelu_erf(x):
     """x Φ(x), Φ the normal distribution function."""
@@ -403,8 +401,7 @@ def tanhshrink(input):
     return input - input.tanh()
 
 
-# ------------------------------------------------------------------------------------------------ piecewise
-# linear
+# ------------------------------------------------------------------------------------------- piecewise linear
 @pointwise(vjp={"x": lambda g, x: hardsigmoid_grad(g, x)}, at=())
 def hardsigmoid_terms(x):
     """(x + 3) / 6 bounded to [0, 1]."""

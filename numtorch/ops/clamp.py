@@ -17,7 +17,7 @@ def between(x, lo, hi):
 
 @pointwise(name="clamp.low", at=(), only=REAL, strict=("x",),
            vjp={"x": lambda g, x, lo: where(ge(x, lo) | isnan(x), g, zero_of(g)),
-                                                    "lo": lambda g, x, lo: where(x < lo, g, zero_of(g))})
+                "lo": lambda g, x, lo: where(x < lo, g, zero_of(g))})
 def at_least(x, lo):
     "max(x, lo); NaN stays NaN."
     return x if x != x else (lo if (x < lo) or (lo != lo) else x)
@@ -25,7 +25,7 @@ def at_least(x, lo):
 
 @pointwise(name="clamp.high", at=(), only=REAL, strict=("x",),
            vjp={"x": lambda g, x, hi: where(le(x, hi) | isnan(x), g, zero_of(g)),
-                                                     "hi": lambda g, x, hi: where(x > hi, g, zero_of(g))})
+                "hi": lambda g, x, hi: where(x > hi, g, zero_of(g))})
 def at_most(x, hi):
     "min(x, hi); NaN stays NaN."
     return x if x != x else (hi if (x > hi) or (hi != hi) else x)

@@ -241,8 +241,7 @@ def conv_tbc(input, weight, bias, pad=0):
     return out.permute(2, 0, 1)
 
 
-# ------------------------------------------------------------------------------------------------ sliding
-# blocks
+# --------------------------------------------------------------------------------------------- sliding blocks
 def _pair(values, name: str) -> tuple[int, int]:
     if isinstance(values, int):
         return (values, values)

@@ -55,7 +55,8 @@ def move(dst: Tensor, src: Tensor) -> None:
             staged.storage.array = backend(there).upload(host.storage.array)
             move(dst, staged)
         else:
-            dense = src if src.layout.contiguous and src.layout.offset == 0 else clone(src.detach(), contiguous_format)
+            whole = src.layout.contiguous and src.layout.offset == 0
+            dense = src if whole else clone(src.detach(), contiguous_format)
             got = fresh(L.contiguous(src.layout.shape), src.dtype, devices.cpu)
             got.storage.array = backend(here).download(dense.storage.array)[:src.layout.numel]
             move(dst, got)
@@ -67,7 +68,8 @@ def move(dst: Tensor, src: Tensor) -> None:
         else:
             ndarray_of(dst)[...] = ndarray_of(src)
         return
-    compute = dst.dtype if D.promote_types(src.dtype, dst.dtype) is dst.dtype or dst.dtype.category == D.BOOL else src.dtype
+    widens = D.promote_types(src.dtype, dst.dtype) is dst.dtype
+    compute = dst.dtype if widens or dst.dtype.category == D.BOOL else src.dtype
     if src.dtype.is_complex and not dst.dtype.is_complex:
         import warnings
         warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
@@ -171,16 +173,15 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
         elif isinstance(a, devices.device | str) or (isinstance(a, int) and not isinstance(a, bool)):
             device = a
         elif isinstance(a, bool):
-            if any(isinstance(b, bool) for b in args[:i]):
+            if any(isinstance(b, bool) for b in args[:i]):  # the first is non_blocking: a copy always blocks
                 copy = a
-            else:
-                non_blocking = a
         elif a is not None:
-            raise TypeError("to() received an invalid combination of arguments - got "
-                            f"({', '.join(type(b).__name__ for b in args)}), but expected one of:\n * "
-                            "(torch.device device = None, torch.dtype dtype = None, bool non_blocking = "
-                            "False, bool copy = False, *, torch.memory_format memory_format = None)\n * "
-                            "(torch.dtype dtype, …)\n * (Tensor other, …)")
+            given = ", ".join(type(b).__name__ for b in args)
+            raise TypeError(f"to() received an invalid combination of arguments - got ({given}), but expected "
+                            "one of:\n"
+                            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = "
+                            "False, bool copy = False, *, torch.memory_format memory_format = None)\n"
+                            " * (torch.dtype dtype, …)\n * (Tensor other, …)")
     where = self.storage.device if device is None else devices.placed(device)
     dtype = self.dtype if dtype is None else dtype
     form = preserve_format if memory_format is None else memory_format

@@ -241,9 +241,9 @@ METHODS = {"new_zeros": _new("new_zeros", 0), "new_ones": _new("new_ones", 1),
 
 def _scan(data, shape: list, depth: int, flat: list) -> None:
     """Flatten nested sequences of numbers and 0-d tensors, checking that they are rectangular."""
-    if isinstance(data, list | tuple | range) or (hasattr(data, "__len__") and hasattr(data, "__getitem__")
-                                                  and not isinstance(data,
-                                                                     Tensor | np.ndarray | np.generic | str | dict)):
+    if isinstance(data, list | tuple | range) or (
+            hasattr(data, "__len__") and hasattr(data, "__getitem__")
+            and not isinstance(data, Tensor | np.ndarray | np.generic | str | dict)):
         if depth == len(shape):
             shape.append(len(data))
         elif len(data) != shape[depth]:
@@ -278,7 +278,7 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
             if a.dtype.newbyteorder("=") in D.by_numpy and a.dtype.byteorder not in "=|":
                 raise ValueError("given numpy array has byte order different from the native byte order. "
                                  "Conversion between byte orders is currently not supported.")
-            if a.dtype == np.uint16 or a.dtype == np.uint32 or a.dtype == np.uint64 or a.dtype.kind not in "biufc":
+            if a.dtype in (np.uint16, np.uint32, np.uint64) or a.dtype.kind not in "biufc":
                 tensor_from(np.empty(1, a.dtype))  # raises PyTorch's TypeError
         d = D.by_numpy[a.dtype] if dtype is None else dtype
     else:
@@ -312,14 +312,14 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
             d = D.bool
         if typed is not None and dtype is None:
             d = typed if d.category <= typed.category else D.promote_types(typed, d)
-        wide = {D.INT: np.dtype("i8"), D.BOOL: np.dtype("?"), D.COMPLEX: np.dtype("c16")}.get(d.category, np.dtype("f8"))
+        wide = np.dtype({D.BOOL: "?", D.INT: "i8", D.FLOAT: "f8", D.COMPLEX: "c16"}[d.category])
         try:
             if d.category == D.INT and float in kinds:
                 flat = [int(v) for v in flat]
             a = np.array(flat, dtype=wide).reshape(shape)
         except OverflowError as e:
-            raise ValueError("Overflow when unpacking long "
-                             "long" if "int" in str(e).lower() else str(e)) from None
+            integer = "int" in str(e).lower()
+            raise ValueError("Overflow when unpacking long long" if integer else str(e)) from None
         except TypeError as e:
             if complex in kinds:
                 raise TypeError("must be real number, not complex") from None
@@ -327,7 +327,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
     if d is D.bfloat16:
         u = np.ascontiguousarray(a, np.float32).view(np.uint32)
         near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
-        return np.where(np.isnan(u.view(np.float32)), (u >> 16) | 0x40, near).astype(np.uint16).reshape(a.shape), d
+        halves = np.where(np.isnan(u.view(np.float32)), (u >> 16) | 0x40, near)
+        return halves.astype(np.uint16).reshape(a.shape), d
     with np.errstate(all="ignore"):
         if d.category < D.COMPLEX and a.dtype.kind == "c":
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from ..dispatch import Meta
-from ..kinds import composite, opaque
 from ..dtypes import int32, int64
+from ..kinds import composite, opaque
 from .index import title
 from .pointwise import where
 

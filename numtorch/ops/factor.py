@@ -42,7 +42,8 @@ def _unpacked(lu):
     "(L, U) of the packed factors."
     m, n = lu.shape[-2:]
     k = min(m, n)
-    return tril(lu.narrow(-1, 0, k), -1) + eye(m, k, dtype=lu.dtype, device=lu.device), triu(lu.narrow(-2, 0, k))
+    lower = tril(lu.narrow(-1, 0, k), -1) + eye(m, k, dtype=lu.dtype, device=lu.device)
+    return lower, triu(lu.narrow(-2, 0, k))
 
 
 @composite(name="linalg_lu", at=())
@@ -157,7 +158,7 @@ def solve_ex(A, B, *, left=True, check_errors=False):
 
 @composite(at=NAMES)
 def cholesky_ex(A, *, upper=False, check_errors=False):
-    "(L, info): info is the order of the first leading minor that is not positive-definite, 0 if there is none."
+    "(L, info): info is the order of the first leading minor that is not positive-definite, or else 0."
     _square("linalg.cholesky", A)
     info = zeros(A.shape[:-2], dtype=int32, device=A.device)
     try:
@@ -317,7 +318,7 @@ def tensorsolve(A, B, dims=None):
 # ------------------------------------------------------------------------------------------------ low rank
 @composite(at=("torch",))
 def svd_lowrank(x, q=6, niter=2, M=None):
-    "(U, S, V) of the q largest singular values of x - M, from random projections (Halko et al. 2009, algorithm 5.1)."
+    "(U, S, V) of the q largest singular values of x - M, by random projections (Halko et al. 2009, 5.1)."
     if M is not None:
         x = x - M.broadcast_to(x.shape)
     wide = x.shape[-2] < x.shape[-1]

@@ -241,7 +241,7 @@ def _framing(name: str, x, window, n_fft: int, hop_length, win_length) -> tuple:
 @composite
 def stft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect",
          normalized=False, onesided=None, return_complex=None, align_to_window=None):
-    "The transforms of overlapping frames of n_fft samples, `hop_length` apart, times `window`: (…, frequency, frame)."
+    "The transforms of overlapping frames of n_fft samples, `hop_length` apart: (…, frequency, frame)."
     if not (x.dtype.is_floating_point or x.dtype.is_complex):
         raise RuntimeError(f"stft({TITLES[x.dtype.name]}[{list(x.shape)}]...): expected a tensor of floating "
                            "point or complex values")
@@ -309,8 +309,8 @@ def istft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, 
     total = n_fft + hop * (count - 1)
     places = (arange(count, device=x.device) * hop).unsqueeze(1) + arange(n_fft, device=x.device)
     places = places.reshape(-1)
-    y = zeros((frames.shape[0], total), dtype=frames.dtype, device=x.device).index_add(1, places, frames.reshape(
-        frames.shape[0], -1))
+    y = zeros((frames.shape[0], total), dtype=frames.dtype, device=x.device)
+    y = y.index_add(1, places, frames.reshape(frames.shape[0], -1))
     power = (window * window).expand(count, n_fft).reshape(-1)
     weight = zeros(total, dtype=power.dtype, device=x.device).index_add(0, places, power)
     start = n_fft // 2 if center else 0

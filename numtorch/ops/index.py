@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.modes import state
-from ..dispatch import Meta, TITLES, check_inplace, common_device, wrap_dim, written
-from ..kinds import composite, opaque
+from ..dispatch import TITLES, Meta, check_inplace, common_device, wrap_dim, written
 from ..dtypes import INT, int32, int64, uint8
 from ..dtypes import bool as bool_
+from ..kinds import composite, opaque
 from ..layouts import broadcast
 from ..tensor import Tensor, ndarray_of
 from .create import full, ones_like, tensor, zeros, zeros_like
@@ -179,10 +179,9 @@ def index_fill(x, dim, index, value):
     if value.ndim:
         raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                            f"{value.ndim} dimension(s).")
-    n = prod(index.shape)
     dim = _vector("index_fill_", x, dim, index)
-    return index_copy(x, dim, index % max(x.shape[dim] if x.ndim else 1, 1),
-                      value.to(x.dtype).expand(_row_shape(x, dim, n)))
+    hit = index_fill_number(zeros(x.shape, dtype=bool_, device=x.device), dim, index, True)
+    return where(hit, value.to(x.dtype), x)
 
 
 @composite
@@ -211,7 +210,7 @@ def _fits(x, index, dim: int) -> bool:
 def gather(x, dim, index, *, sparse_grad=False):
     "out[i, j, k] = x[index[i, j, k], j, k] for dim 0, and alike for other dims."
     dim = wrap_dim(dim, x.ndim)
-    if index.dtype not in (int32, int64):
+    if index.dtype not in (int32, int64) and index.numel():
         raise RuntimeError("gather(): Expected dtype int32/int64 for index\ngather: index has dtype "
                            f"{index.dtype}")
     if prod(index.shape):
@@ -391,6 +390,7 @@ def take_along_dim(x, indices, dim=None):
                             tuple(1 if d == dim else n for d, n in enumerate(indices.shape))))
     wide, asked = list(common), list(common)
     wide[dim], asked[dim] = x.shape[dim], indices.shape[dim]
+    indices = where(indices < 0, indices + x.shape[dim], indices) if indices.numel() else indices
     return gather(x.expand(wide), dim, indices.expand(asked))
 
 
@@ -847,6 +847,34 @@ def number_for(dtype, value):
     if dtype.category == INT:
         return int(value)
     return complex(value) if dtype.is_complex else float(value)
+
+
+@composite
+def nonzero_static(x, *, size, fill_value=-1):
+    "The first `size` rows of nonzero(x), the missing ones `fill_value`."
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    rows = nonzero(x)
+    have = min(size, rows.shape[0])
+    rest = full((size - have, x.ndim), int(fill_value), dtype=int64, device=x.device)
+    return cat([rows.narrow(0, 0, have), rest], 0)
+
+
+@composite(at=("torch",))
+def unravel_index(indices, shape):
+    "The coordinates, one tensor a dimension, of flat places in a tensor of the given shape."
+    if indices.dtype.category != INT:
+        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(not isinstance(n, int) for n in shape):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape).__name__}")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"'shape' cannot have negative values, but got {shape}")
+    out = []
+    for n in reversed(shape):
+        out.append(indices % n)
+        indices = indices.floor_divide(n)
+    return tuple(reversed(out))
 
 
 METHODS = {"__getitem__": getitem, "__setitem__": setitem}

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import itertools
 
-from ..dispatch import Meta, TITLES, wrap_dim
-from ..kinds import composite, opaque
+from ..dispatch import TITLES, Meta, wrap_dim
 from ..dtypes import int32, int64, result_type
+from ..kinds import composite, opaque
 from ..tensor import Tensor
 from .create import arange, zeros
 from .view import narrow, select

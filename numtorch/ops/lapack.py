@@ -9,9 +9,9 @@ import math
 
 from .. import return_types as R
 from ..dispatch import Meta
-from ..kinds import composite, opaque
 from ..dtypes import FLOAT, int32, int64
 from ..kernels.cpu.lapack import LinAlgError
+from ..kinds import composite, opaque
 from ..layouts import broadcast
 from ..tensor import Tensor
 from .create import arange, eye, scalar_tensor, zeros
@@ -520,7 +520,7 @@ def _pinv_gradient(g, x, out):
 
 @composite(at=(), name="pinv.op", vjp={"x": _pinv_gradient})
 def pseudo_inverse(x, atol, rtol, hermitian):
-    "The Moore-Penrose inverse of each matrix, from its eigenvalues if Hermitian, else from its singular values."
+    "The Moore-Penrose inverse of each matrix, by its eigenvalues if Hermitian, else by its singular values."
     if hermitian:
         s, v = eigh(x)
         u = v
@@ -577,10 +577,13 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if A.shape[-2] != right.shape[-2]:
         raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
     x = matmul(linalg_pinv(A, rtol=rcond), right)
-    rank = zeros((0,), dtype=int64, device=A.device) if driver == "gels" else matrix_rank(A.detach(), rtol=rcond)
+    rank = zeros((0,), dtype=int64, device=A.device)
+    if driver != "gels":
+        rank = matrix_rank(A.detach(), rtol=rcond)
     m, n = A.shape[-2:]
     empty = zeros((0,), dtype=A.dtype.to_real(), device=A.device)
-    residuals = empty
+    residuals = x.reshape(-1).narrow(0, 0, 0)  # empty, and on the tape where x is
+    residuals = residuals.real if residuals.dtype.is_complex else residuals
     if m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all())):
         residuals = (matmul(A, x) - right).abs().square().sum(-2)
         residuals = residuals.squeeze(-1) if vector else residuals

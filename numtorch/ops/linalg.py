@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 
 from ..dispatch import Meta, wrap_dim
-from ..kinds import composite, opaque
+from ..dtypes import FLOAT, int64, promote_types
 from ..dtypes import bool as bool_
-from ..dtypes import int64, promote_types
+from ..kinds import composite, opaque
 from ..layouts import broadcast
 from ..tensor import Tensor
 from .create import arange, ones, zeros
@@ -204,7 +204,7 @@ def _scaled(g, factor):
 
 def _check_factors(dtype, beta, alpha) -> None:
     for name, value in (("beta", beta), ("alpha", alpha)):
-        if isinstance(value, float) and not (dtype.is_floating_point or dtype.is_complex):
+        if isinstance(value, complex) and not (dtype.is_floating_point or dtype.is_complex):
             raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point "
                                "number.")
 
@@ -352,6 +352,12 @@ def addr(x, vec1, vec2, *, beta=1, alpha=1):
             raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {v.ndim}-D")
     shape = (vec1.shape[0], vec2.shape[0])
     _check_expands(x, shape)
+    if x.dtype is vec1.dtype is vec2.dtype is bool_:
+        product = vec1.unsqueeze(-1) & vec2 if alpha else zeros(shape, dtype=bool_, device=x.device)
+        return (x.expand(shape) if beta else zeros(shape, dtype=bool_, device=x.device)) | product
+    common = promote_types(x.dtype, promote_types(vec1.dtype, vec2.dtype))
+    if isinstance(beta, float) and common.category < FLOAT:
+        raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
     product = _scaled(outer(vec1, vec2), alpha)
     return product if beta == 0 else _scaled(x, beta).expand(shape) + product
 
@@ -848,6 +854,11 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
     return (size**ord).sum(dims, keepdim=keepdim) ** (1 / ord)
 
 
+def _largest(s, dim: int):
+    "The largest along `dim` of numbers that are not negative; 0 of none."
+    return s.amax(dim) if s.shape[dim] else s.sum(dim)
+
+
 @composite(at=("linalg",))
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     "A norm of matrices: 'fro', 'nuc', ±1, ±2, ±inf."
@@ -873,13 +884,13 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     if ord == "nuc" or abs(ord) == 2:
         from .lapack import svdvals
         s = svdvals(A.permute([d for d in range(A.ndim) if d not in (i, j)] + [i, j]))
-        out = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+        out = s.sum(-1) if ord == "nuc" else _largest(s, -1) if ord == 2 else s.amin(-1)
     else:
         if abs(ord) == math.inf:
             i, j = j, i
         s = A.abs().sum(i)
         j -= j > i
-        out = s.amax(j) if ord > 0 else s.amin(j)
+        out = _largest(s, j) if ord > 0 else s.amin(j)
         i, j = (wrap_dim(d, A.ndim) for d in dim)
     if keepdim:
         for d in sorted((i, j)):
@@ -914,6 +925,8 @@ def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
 @composite
 def renorm(x, p, dim, maxnorm):
     "x with every slice along `dim` scaled down to the p-norm maxnorm where its norm is larger."
+    if x.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {x.ndim} dimensions")
     dim = wrap_dim(dim, x.ndim)
     size = vector_norm(x, p, [d for d in range(x.ndim) if d != dim], True)
     return x * where(size > maxnorm, maxnorm / (size + 1e-7), 1)

@@ -5,8 +5,8 @@ import math
 import warnings
 
 from ..dispatch import Meta
-from ..kinds import composite, opaque
 from ..dtypes import int64, uint8
+from ..kinds import composite, opaque
 from .index import title
 from .pointwise import where
 
@@ -55,8 +55,7 @@ def _check_float(name: str, x) -> None:
         raise NotImplementedError(f'"{name}" not implemented for \'{title(x.dtype)}\'')
 
 
-# ------------------------------------------------------------------------------------------------ class
-# losses
+# ----------------------------------------------------------------------------------------------- class losses
 @opaque(vjp={"x": lambda g, out, target, weight, x_meta, reduction, ignore_index: nll_loss_input(
     g[0], target, weight, out[1], x_meta.shape, reduction, ignore_index)}, at=())
 def nll_loss_terms(x, target, weight, reduction, ignore_index):

@@ -24,8 +24,7 @@ def _wide(dtype):
     return D.float32 if dtype.itemsize == 2 else dtype
 
 
-# ------------------------------------------------------------------------------------------------ the common
-# rule
+# -------------------------------------------------------------------------------------------- the common rule
 # With x̂ = (x - μ) r, r = 1 / √(var + eps) and P(u) = r (u - mean(u) - x̂ mean(u x̂)), means over the
 # normalized
 # dimensions, the gradient of out = w x̂ + b is gx = P(w g), gw = Σ g x̂, gb = Σ g. P is symmetric, and it is
@@ -370,8 +369,7 @@ def functional_instance_norm(input, running_mean=None, running_var=None, weight=
     return _instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 
-# ------------------------------------------------------------------------------------------------ neighbours,
-# vectors
+# ---------------------------------------------------------------------------------------- neighbours, vectors
 @composite(at=("nn.functional",))
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """x / (k + alpha mean(x²))^beta, the mean over `size` neighbouring channels, zeros beyond the ends."""

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import math
 
-from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
 from ..dispatch import not_a_tensor
 from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64
+from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
 
 REAL = (BOOL, INT, FLOAT)
 INTEGRAL = (BOOL, INT)
@@ -180,8 +180,8 @@ def remainder(x, y):
     return modulo_float(x, y) if result_type(x, y).category == FLOAT else modulo(x, y)
 
 
-@pointwise(only=(FLOAT,), name="fmod.float", at=(), vjp={"x": lambda g: g,
-                                                         "y": lambda g, x, y: -g * div(x, y, rounding_mode="trunc")}, strict=("x",))
+@pointwise(only=(FLOAT,), name="fmod.float", at=(), strict=("x",),
+           vjp={"x": lambda g: g, "y": lambda g, x, y: -g * div(x, y, rounding_mode="trunc")})
 def float_mod(x, y):
     "x − y · trunc(x / y), exact."
     return math.fmod(x, y)
@@ -910,6 +910,62 @@ def conj_physical_(self):
     return self.copy_(conj(self)) if self.dtype.is_complex else self
 
 
+def resolve_conj(input):
+    """input itself: conjugates are computed at once here, never left to be resolved."""
+    return input
+
+
+def resolve_neg(input):
+    """input itself: negatives are computed at once here, never left to be resolved."""
+    return input
+
+
+@composite(name="angle.complex", at=(), vjp={
+    "x": lambda g, x: where(x == 0, zero_of(x), g * x * 1j / square(abs_(x)))})
+def angle_complex(x):
+    "The angle of x from the positive real axis, in radians."
+    return atan2(x.imag, x.real)
+
+
+@pointwise(only=(FLOAT,), dtype=INT_TO_FLOAT, name="angle.real", at=(), vjp={"x": lambda g: g * 0})
+def angle_real(x):
+    "0 for x >= 0, pi below; NaN of NaN."
+    return x if x != x else (PI if x < 0 else 0.0)
+
+
+@composite
+def angle(x):
+    "The angle of x from the positive real axis, in radians: 0 or pi of real numbers."
+    if not x.dtype.is_complex:
+        return angle_real(x)
+    return angle_complex(x)
+
+
+@composite
+def isreal(x):
+    "Whether the imaginary part is 0."
+    return eq(x.imag, 0) if x.dtype.is_complex else eq(x, x) | ne(x, x)
+
+
+def _infinite(name: str, x):
+    if x.dtype.is_complex:
+        raise RuntimeError(f"{name} does not support complex inputs.")
+    return isinf(x)
+
+
+@composite
+def isposinf(x):
+    "Whether x is +inf."
+    return _infinite("isposinf", x) & gt(x, 0)
+
+
+@composite
+def isneginf(x):
+    "Whether x is -inf."
+    return _infinite("isneginf", x) & lt(x, 0)
+
+
 METHODS = {"__invert__": invert, "conj": conj, "conj_physical": conj, "conj_physical_": conj_physical_,
-           "resolve_conj": conj, "where": _where_method}
-FUNCTIONS = {"conj": conj, "conj_physical": conj, "resolve_conj": conj}
+           "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "where": _where_method,
+           "__rdiv__": lambda self, other: reciprocal(self) * other}
+FUNCTIONS = {"conj": conj, "conj_physical": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg}

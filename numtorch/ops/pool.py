@@ -4,8 +4,8 @@ from __future__ import annotations
 from math import prod
 
 from ..dispatch import Meta
-from ..kinds import composite, opaque
 from ..dtypes import int64
+from ..kinds import composite, opaque
 from .index import title
 
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}

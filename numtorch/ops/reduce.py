@@ -35,7 +35,8 @@ def sum(acc, x):
 
 
 @reduction(init=0, dtype=FLOAT_ONLY, finish=lambda acc, n: acc / n,
-           vjp={"x": lambda g, x_meta, dim, keepdim: spread(g, x_meta, dim, keepdim) / max(count_of(x_meta, dim), 1)})
+           vjp={"x": lambda g, x_meta, dim, keepdim:
+                spread(g, x_meta, dim, keepdim) / max(count_of(x_meta, dim), 1)})
 def mean(acc, x):
     "The arithmetic mean, over all or the given dimensions."
     return acc + x
@@ -106,13 +107,14 @@ def nanmean(x, dim=None, keepdim=False, *, dtype=None):
 
 def _extreme_grad(g, x, out, dim, keepdim):
     """The cotangent shared evenly by the elements that are the extreme."""
-    hit = eq(x, spread(out, x, dim, keepdim)) | (ne(x, x) & ne(spread(out, x, dim, keepdim),
-                                                               spread(out, x, dim, keepdim)))
+    extreme = spread(out, x, dim, keepdim)
+    hit = eq(x, extreme) | (ne(x, x) & ne(extreme, extreme))
     share = hit.to(g.dtype)
     return share * spread(g, x, dim, keepdim) / sum(share, dim, True)
 
 
-_EMPTY = "{}: Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+_EMPTY = ("{}: Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
+          "the 'dim' argument.")
 
 
 @reduction(init="lowest", vjp={"x": _extreme_grad}, empty_error=_EMPTY.format("amax()"))
@@ -190,7 +192,8 @@ def variance(x, dim, correction, keepdim):
 
 def _var_grad(g, x, dim, keepdim, correction):
     n = count_of(x, dim)
-    return spread(g, x, dim, keepdim) * (2.0 / max(n - correction, 0) if n > correction else math.nan) * (x - mean(x, dim, True))
+    scale = 2.0 / (n - correction) if n > correction else math.nan
+    return spread(g, x, dim, keepdim) * scale * (x - mean(x, dim, True))
 
 
 @composite
@@ -202,9 +205,9 @@ def var(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     return variance(x, dims_of("var", dim, x.ndim), c, keepdim)
 
 
-@composite(name="std.op", at=(), vjp={"x": lambda g, x, out, dim, correction, keepdim:
-                                      _var_grad((g / (out * 2)).masked_fill(out == 0, 0), x, dim, keepdim,
-                                                correction)})
+@composite(name="std.op", at=(), vjp={
+    "x": lambda g, x, out, dim, correction, keepdim:
+        _var_grad((g / (out * 2)).masked_fill(out == 0, 0), x, dim, keepdim, correction)})
 def deviation(x, dim, correction, keepdim):
     "The square root of the variance."
     return variance(x, dim, correction, keepdim).sqrt()
@@ -233,11 +236,13 @@ def std_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     return std(x, dim, unbiased, keepdim, correction=correction), mean(x, d, keepdim)
 
 
-@composite(name="logsumexp.op", at=(), vjp={"x": lambda g, x, out, dim, keepdim:
-                                            spread(g, x, dim, keepdim) * exp(x - spread(out, x, dim, keepdim))})
+@composite(name="logsumexp.op", at=(), vjp={
+    "x": lambda g, x, out, dim, keepdim:
+        spread(g, x, dim, keepdim) * exp(x - spread(out, x, dim, keepdim))})
 def log_sum_exp(x, dim, keepdim):
     "log Σ eˣ, from the largest element, so that nothing overflows."
-    m = amax(x, dim, True) if x.layout.numel else amax_or(x, dim)
+    part = x.real if x.dtype.is_complex else x
+    m = amax(part, dim, True) if x.layout.numel else amax_or(part, dim)
     m = where(abs_(m) == math.inf, zeros((), dtype=m.dtype, device=m.device), m)
     total = log(sum(exp(x - m), dim, True)) + m
     if keepdim:

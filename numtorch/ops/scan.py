@@ -4,9 +4,9 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import Meta, TITLES, wrap_dim
-from ..kinds import composite, opaque
+from ..dispatch import TITLES, Meta, wrap_dim
 from ..dtypes import int64
+from ..kinds import composite, opaque
 from .create import zeros
 from .index import inplace, scatter_add
 from .join import cat, flip

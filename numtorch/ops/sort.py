@@ -4,9 +4,9 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import Meta, TITLES, reduced_shape, wrap_dim
-from ..kinds import composite, opaque
+from ..dispatch import TITLES, Meta, reduced_shape, wrap_dim
 from ..dtypes import COMPLEX, FLOAT, INT, float32, float64, int32, int64
+from ..kinds import composite, opaque
 from ..tensor import Tensor
 from .create import scalar_tensor, zeros
 from .index import scatter_tensor

@@ -360,7 +360,7 @@ def mantissa_and_exponent(x):
 
 @composite
 def frexp(x):
-    "(mantissa, exponent) with x = mantissa * 2^exponent and 0.5 <= |mantissa| < 1; (x, 0) for 0, inf and NaN."
+    "(mantissa, exponent): x = mantissa * 2^exponent and 0.5 <= |mantissa| < 1; (x, 0) for 0, inf and NaN."
     return R.frexp(mantissa_and_exponent(x))
 
 

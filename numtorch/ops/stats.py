@@ -18,7 +18,7 @@ from .sort import searchsorted, sort
 # ------------------------------------------------------------------------------------------------ covariance
 @composite
 def cov(x, *, correction=1, fweights=None, aweights=None):
-    "The covariance matrix of variables (rows) over observations (columns), weighted by counts and importance."
+    "The covariance matrix of variables (rows) over observations (columns), weighted by counts and weights."
     if x.ndim > 2:
         raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an input with "
                            f"{x.ndim} dimensions")
@@ -125,11 +125,12 @@ def _quantile(name: str, x, q, dim, keepdim: bool, mode: str, ignore_nan: bool):
     out = ordered.gather(-1, below.to(D.int64))
     if mode in ("linear", "midpoint"):
         above = ordered.gather(-1, ranks.detach().ceil().to(D.int64))
-        out = out.lerp(above,
-                       ones(ranks.shape, dtype=x.dtype, device=x.device) / 2 if mode == "midpoint" else ranks - below)
+        half = ones(ranks.shape, dtype=x.dtype, device=x.device) / 2
+        out = out.lerp(above, half if mode == "midpoint" else ranks - below)
     out = out.movedim(-1, 0)
     if keepdim and x.ndim:
-        out = out.reshape((q.layout.numel, *[1] * x.ndim)) if whole else out.unsqueeze(1 + wrap_dim(dim, x.ndim))
+        kept = (q.layout.numel, *[1] * x.ndim)
+        out = out.reshape(kept) if whole else out.unsqueeze(1 + wrap_dim(dim, x.ndim))
     elif not x.ndim and not whole:
         out = out.reshape(q.layout.numel)
     return out if q.ndim else out.squeeze(0)
@@ -177,7 +178,7 @@ def _edges(name: str, x, bins, low_high, dim: int = 0):
 
 
 def _counted(name: str, rows, edges, weight, density: bool):
-    "The histogram of points (n, d) over the grid of edges: weights summed per cell; the last edge counts as inside."
+    "The histogram of points (n, d) on a grid of edges: weights summed per cell; the last edge is inside."
     if rows.dtype.category != D.FLOAT or rows.dtype.itemsize == 2:
         raise NotImplementedError(f"\"{name}\" not implemented for '{TITLES[rows.dtype.name]}'")
     counts = [e.layout.numel - 1 for e in edges]
@@ -304,7 +305,8 @@ def _slope(x, spacing, dim: int, order: int):
         h = spacing.diff()
         shape = [-1 if d == dim else 1 for d in _indices(x.ndim)]
         a, b = h[:-1].reshape(shape), h[1:].reshape(shape)
-        middle = (part(2, n - 2) * (a / b) - part(0, n - 2) * (b / a)) / (a + b) + part(1, n - 2) * (b - a) / (a * b)
+        middle = (part(2, n - 2) * (a / b) - part(0, n - 2) * (b / a)) / (a + b)
+        middle = middle + part(1, n - 2) * (b - a) / (a * b)
         first, second, last, before = h[0], h[min(1, n - 2)], h[-1], h[max(n - 3, 0)]
     else:
         middle = (part(2, n - 2) - part(0, n - 2)) / (2 * spacing)
@@ -324,7 +326,7 @@ def _one_sided(x0, x1, x2, a, b):
 
 @composite(at=("torch",))
 def gradient(x, *, spacing=1, dim=None, edge_order=1):
-    "The derivatives of samples x along each dimension, by central differences; the samples lie `spacing` apart."
+    "The derivatives of samples x along each dimension, by central differences of samples `spacing` apart."
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     spacing = 1 if spacing is None else spacing

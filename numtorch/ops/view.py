@@ -304,7 +304,7 @@ def expand_as(x, y):
     return expand(x, y.shape)
 
 
-@composite(at=("torch",))
+@composite(at=("torch", "Tensor"))
 def broadcast_to(x, size):
     "x expanded to `size`."
     return expand(x, size)

@@ -196,7 +196,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     if isinstance(source, Tensor) and size is None:
         self.storage, self.layout, self.dtype = source.storage, source.layout, source.dtype
         return self
-    storage = getattr(source, "storage", None) if isinstance(source, Tensor) else getattr(source, "_storage", source)
+    storage = source.storage if isinstance(source, Tensor) else getattr(source, "_storage", source)
     if not isinstance(storage, Storage):
         raise TypeError(f"set_(): argument 'source' must be Tensor or a storage, not {type(source).__name__}")
     elements = storage.nbytes // self.dtype.itemsize

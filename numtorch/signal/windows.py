@@ -43,18 +43,16 @@ def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: b
     if sym and center is not None:
         raise ValueError("Center must be None for symmetric windows")
     c = (M if not sym and M > 1 else M - 1) / 2 if center is None else center
-    return _window("exponential",
-                   M, lambda d: (-linspace(-c / tau, (-c + M - 1) / tau, M, dtype=d, device=device).abs()).exp(),
-                   dtype, layout, device, requires_grad)
+    steps = lambda d: linspace(-c / tau, (-c + M - 1) / tau, M, dtype=d, device=device)
+    return _window("exponential", M, lambda d: (-steps(d).abs()).exp(), dtype, layout, device, requires_grad)
 
 
 def cosine(M: int, *, sym: bool = True, dtype=None, layout=strided, device=None,
            requires_grad: bool = False) -> Tensor:
     """sin(pi (n + 1/2) / M)."""
     step = math.pi / max(M + 1 if not sym and M > 1 else M, 1)
-    return _window("cosine",
-                   M, lambda d: linspace(0.5 * step, (M - 0.5) * step, M, dtype=d, device=device).sin(),
-                   dtype, layout, device, requires_grad)
+    angles = lambda d: linspace(0.5 * step, (M - 0.5) * step, M, dtype=d, device=device)
+    return _window("cosine", M, lambda d: angles(d).sin(), dtype, layout, device, requires_grad)
 
 
 def gaussian(M: int, *, std: float = 1.0, sym: bool = True, dtype=None, layout=strided, device=None,
