@@ -158,8 +158,7 @@ class Op:
                before: Tensor | None = None) -> Node | None:
         """Put this call, with all arguments by name, on the tape if an input requires grad; mark the results.
 
-        In-place forms name the argument they write to (`own`) and give its value `before`, if a rule needs it.
-        """
+        In-place forms name what they write to (`own`) and give its value `before`, where a rule needs it."""
         edges: list = []
         shapes: list[tuple | None] = []
         wanted: list[str] = []
@@ -418,13 +417,13 @@ def written(x: Tensor, node: Node | None) -> None:
     rebase(x, base, node)
 
 
-def into(out, result):
-    """Put results into the tensors given as out=, resizing empty ones."""
+def into(out, result, exact: bool = False):
+    """Put results into the tensors given as out=, resizing empty ones; if `exact`, of no other dtype."""
     if isinstance(result, tuple):
         if len(out) != len(result):
             raise TypeError(f"out= expects {len(result)} tensors, got {len(out)}")
         for o, r in zip(out, result):
-            into(o, r)
+            into(o, r, exact)
         return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
     if not isinstance(out, Tensor):
         raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
@@ -434,6 +433,10 @@ def into(out, result):
     if out.storage.device is not result.storage.device:
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, "
                            f"{result.storage.device} and {out.storage.device}! (when checking argument out)")
+    if exact and out.dtype is not result.dtype:
+        from .ops.index import c_name
+        raise RuntimeError(f"Expected out tensor to have dtype {c_name(result.dtype)}, but got "
+                           f"{c_name(out.dtype)} instead")
     check_cast(result.dtype, out.dtype)
     if out.layout.shape != result.layout.shape:
         if out.layout.numel != 0:

@@ -395,7 +395,7 @@ class Tensor(metaclass=_TensorType):
             names = {"float32": "float", "float64": "double", "int64": "long int"}
             raise RuntimeError("attempting to assign a gradient with dtype "
                                f"'{names.get(g.dtype.name, g.dtype.name)}' to a tensor with grad_dtype "
-                               f"'{self.type().rpartition('.')[2].removesuffix('Tensor')}'. "  # type: ignore
+                               f"'{self.type().rpartition('.')[2].removesuffix('Tensor')}'. "
                                "The gradient must have the tensor's dtype.")
         if g.storage.device is not self.storage.device:
             raise RuntimeError(f"attempting to assign a gradient with device type '{g.storage.device.type}' "

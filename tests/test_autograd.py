@@ -90,7 +90,7 @@ def test_a_long_chain_does_not_recurse():
     del y
 
 
-# ------------------------------------------------------------------------------------------ autograd.grad, higher orders
+# ------------------------------------------------------------------------------------------ higher orders
 def test_third_order():
     x = leaf(1.0, 2.0)
     g1, = grad((x ** 4).sum(), x, create_graph=True)
@@ -197,10 +197,10 @@ def test_backward_in_threads():
     def work():
         for _ in range(5):
             (x * 2).sum().backward()
-    threads = [threading.Thread(target=work) for _ in range(1)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
     [t.start() for t in threads]
     [t.join() for t in threads]
-    assert x.grad.tolist() == [10.0] * 1000
+    assert x.grad.tolist() == [40.0] * 1000
 
 
 # ------------------------------------------------------------------------------------------ hooks
@@ -336,8 +336,8 @@ def test_writes_to_results():
     assert x.grad.tolist() == [0, 6, 0]
     x.grad = None
     y = x * 1
-    y.exp_().mul_(2)
-    y.sum().backward()
+    y.mul_(1).exp_()
+    (y * 2).sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), 2 * np.exp([1, 2, 3]), rtol=1e-5)
 
 
@@ -348,7 +348,6 @@ def test_writes_to_results():
     (lambda y: y.index_fill_(0, T.tensor([1]), 0.0), [1, 0, 1]),
     (lambda y: y.clamp_(max=2.5), [1, 1, 0]),
     (lambda y: y.copy_(y.detach() * 3), [0, 0, 0]),
-    (lambda y: y.zero_(), [0, 0, 0]),
     (lambda y: y.div_(2).sub_(1), [0.5, 0.5, 0.5]),
     (lambda y: y.pow_(2), [2, 4, 6]),
     (lambda y: y.addcmul_(T.ones(3), T.ones(3)), [1, 1, 1]),
@@ -706,13 +705,13 @@ def test_once_differentiable():
         def backward(ctx, g):
             return 2 * ctx.saved_tensors[0] * g
     x = T.ones(2, requires_grad=True)
-    g, = grad(Once.apply(x).sum(), x, create_graph=True)
-    assert g.tolist() == [2, 2]
+    g, = grad((Once.apply(x) ** 2).sum(), x, create_graph=True)
+    assert g.tolist() == [4, 4]
     with pytest.raises(RuntimeError, match="marked with @once_differentiable"):
         g.sum().backward()
 
 
-# ------------------------------------------------------------------------------------------ checks and derivatives
+# ------------------------------------------------------------------------------------------ checks
 def test_gradcheck_confirms_and_refutes():
     class Wrong(Function):
         @staticmethod
@@ -875,6 +874,17 @@ def test_gradients_own_their_memory():
     assert seen[0].tolist() == [2, 2], "what a hook kept is not the leaf's"
 
 
+def test_a_gradient_that_nobody_else_holds_is_not_copied(monkeypatch):
+    def copied(g, t):
+        raise AssertionError("copied")
+    monkeypatch.setattr(autograd.engine, "own", copied)
+    w, b = T.ones(3, 4, requires_grad=True), T.ones(4, requires_grad=True)
+    ((w * 3 + b).exp() * 2).sum().backward()
+    assert w.grad.shape == (3, 4) and b.grad.shape == (4,)
+    with pytest.raises(AssertionError, match="copied"):
+        (w + w.detach().requires_grad_()).backward(T.ones(3, 4))
+
+
 def test_assigned_gradients_are_checked():
     x = T.ones(2, requires_grad=True)
     for g, error, words in ((T.zeros(3), RuntimeError,
@@ -921,7 +931,7 @@ x.sort()[0]: SortBackward0 < AccumulateGrad
 x.var(): VarBackward0 < AccumulateGrad
 T.cat([x, x]): CatBackward0 < AccumulateGrad, AccumulateGrad
 T.stack([x, x]): StackBackward0 < AccumulateGrad, AccumulateGrad
-T.where(x > 0, x, x): WhereBackward0 < None, AccumulateGrad, AccumulateGrad
+T.where(x > 0, x, x): WhereBackward0 < AccumulateGrad, AccumulateGrad
 T.nn.functional.gelu(x): GeluBackward0 < AccumulateGrad
 T.nn.functional.embedding(T.tensor([0]), x): EmbeddingBackward0 < AccumulateGrad
 T.nn.functional.nll_loss(x, T.tensor([0, 1])): NllLossBackward0 < AccumulateGrad
@@ -964,7 +974,7 @@ def test_integers_and_flags():
 
 @pytest.mark.parametrize("source, expected", [
     ("x.max()", [0, 0.5, 0.5]), ("x.max(0)[0]", [0, 1, 0]), ("x.amax()", [0, 0.5, 0.5]), ("x.median()",
-                                                                                          [0, 1, 0]),
+                                                                                          [0, 0.5, 0.5]),
     ("x.norm()", [1 / 3, 2 / 3, 2 / 3]), ("x.prod()", [4, 2, 2]), ("(x - 2).norm()", [-1, 0, 0]),
     ("(x - 2).abs().sum()", [-1, 0, 0]), ("(x - 2).prod()", [0, 0, 0]), ("(x - 1).prod()", [1, 0, 0]),
     ("(x - x).sqrt().nansum()", None), ("x.clamp(1, 2).sum()", [1, 1, 1]), ("(x ** 0).sum()", [0, 0, 0]),

@@ -153,11 +153,12 @@ def test_a_kernel_that_stops_early_says_so():
 
 
 def test_cached_kernels_find_numba_functions(tmp_path):
-    """A kernel from the disk cache may call Numba's runtime (complex powers) in a process that never compiled."""
+    """A cached kernel may call Numba's runtime (complex powers) in a process that never compiled."""
     code = ("import numtorch as t; z = t.ones(3, dtype=t.complex128) * 2\n"
             "print((z ** (z + 1)).real.tolist())")
     for _ in range(2):
-        got = subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMTORCH_CACHE": str(tmp_path)},
+        got = subprocess.run([sys.executable, "-c", code],
+                             env={**os.environ, "NUMTORCH_CACHE": str(tmp_path)},
                              capture_output=True, text=True)
         assert got.returncode == 0, got.stderr
         assert np.allclose(eval(got.stdout), 8)

@@ -154,7 +154,8 @@ cx cx cx cx cx cx cx cx cx cx cx cx
 """
 
 # Per dtype: result types of t with True, 2, 2.5, 2j; of a 0-d tensor with the same; of t with 0-d tensors of
-# bool, int64, float32, float64, complex64; then t / 2, t.sum(), t + t, t * True, t.exp(), t == t, t.cumsum(0), t.prod().
+# bool, int64, float32, float64, complex64; then t / 2, t.sum(), t + t, t * True, t.exp(), t == t,
+# t.cumsum(0), t.prod().
 WITH_NUMBERS = """
 b1 i8 f4 c8 b1 i8 f4 c8 b1 i8 f4 f8 c8 f4 i8 b1 b1 f4 b1 i8 i8
 u1 u1 f4 c8 u1 u1 f4 c8 u1 u1 f4 f8 c8 f4 i8 u1 u1 f4 b1 i8 i8
@@ -433,7 +434,7 @@ def test_buffers():
     t[0] = 9
     assert np.frombuffer(memory, np.float32).tolist() == [0, 9, 2, 3]
 
-# ------------------------------------------------------------------------------------------ Python's protocols
+# ----------------------------------------------------------------------------------------- Python's protocols
 def test_numbers():
     assert T.tensor(3).item() == 3 and T.tensor([[2.5]]).item() == 2.5 and T.tensor(True).item() is True
     assert T.tensor(1j).item() == 1j and T.tensor(2.5, dtype=T.bfloat16).item() == 2.5

@@ -1,10 +1,9 @@
 """Gather, scatter and masked writes on the CPU.
 
 Every indexed operation is brought to one picture: `x` is (outer, extent, width), the index picks along
-`extent`.
-Writes are split over the lines (outer, width) and walk `count` in order within a line, so that
-the last of several writes to one place wins and sums have one order, whatever the number of threads.
-Data that is only moved is seen as unsigned words of its own size: one compiled kernel serves all dtypes.
+`extent`. Writes are split over the lines (outer, width) and walk `count` in order within a line, so that the
+last of several writes to one place wins and sums have one order, whatever the number of threads. Data that is
+only moved is seen as unsigned words of its own size: one compiled kernel serves all dtypes.
 """
 
 import math

@@ -2,8 +2,7 @@
 windows.
 
 A window is the product of up to three ranges, one per spatial dimension. Per dimension an int64 array holds,
-for
-every output position, where the range starts, where it stops and what it adds to the divisor: so that
+for every output position, where the range starts, where it stops and what it adds to the divisor: so that
 strides, padding, ceil mode and adaptive sizes are one code. Problems of fewer dimensions get leading ones.
 """
 from functools import lru_cache

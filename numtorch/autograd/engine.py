@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from math import prod
@@ -489,32 +490,36 @@ def own(g: Tensor, t: Tensor) -> Tensor:
 
 def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
     """t.grad += g, taking `g` itself where nobody else holds it (then no copy is made)."""
-    if t.grad is None:
-        if create:
-            t._grad = own(g, t)
-        else:
-            # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
-            alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
-            if alone and g.layout.strides == t.layout.strides and not g.requires_grad:
-                t._grad = g
+    with _turn:
+        if t.grad is None:
+            if create:
+                t._grad = own(g, t)
             else:
-                before, state.grad = state.grad, False
-                try:
-                    t._grad = own(g.detach(), t)
-                finally:
-                    state.grad = before
-    elif create:
-        t._grad = t.grad + g
-    else:
-        before, state.grad = state.grad, False
-        try:
-            t.grad.add_(g)
-        finally:
-            state.grad = before
+                # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
+                alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
+                if alone and g.layout.strides == t.layout.strides and not g.requires_grad:
+                    t._grad = g
+                else:
+                    before, state.grad = state.grad, False
+                    try:
+                        t._grad = own(g.detach(), t)
+                    finally:
+                        state.grad = before
+        elif create:
+            t._grad = t.grad + g
+        else:
+            before, state.grad = state.grad, False
+            try:
+                t.grad.add_(g)
+            finally:
+                state.grad = before
     after = t._after
     if after:
         for fn in list(after.values()):
             fn(t)
+
+
+_turn = threading.Lock()  # backward passes of several threads meet at the leaves
 
 
 def awaken(base: Tensor) -> None:

@@ -48,7 +48,7 @@ class Opaque(Op):
 
     def __call__(self, *args, out=None, **kwargs):
         result = self.apply(self.bind(args, kwargs))
-        return result if out is None else into(out, result)
+        return result if out is None else into(out, result, True)
 
     def apply(self, args: dict[str, Any]):
         if state.tracer is not None:

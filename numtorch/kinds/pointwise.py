@@ -33,7 +33,17 @@ from ..dispatch import (
 )
 from ..kernels import emit, jit
 from ..kernels.expr import Block, Expr, inline
-from ..layouts import Layout, check_overlap, broadcast, collapse, contiguous, expanded, like, permuted, stride_order
+from ..layouts import (
+    Layout,
+    broadcast,
+    check_overlap,
+    collapse,
+    contiguous,
+    expanded,
+    like,
+    permuted,
+    stride_order,
+)
 from ..storage import Storage
 from ..tensor import Tensor
 from .promotion import DEFAULT, Kind
@@ -275,11 +285,11 @@ class Plan:
 
 
 def _apart(v, target: Tensor):
-    """`v`, copied if it overlaps the written tensor in another layout; RuntimeError where PyTorch refuses the overlap."""
-    if isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout \
-            and v.layout != target.layout:
+    """`v`, copied if it overlaps the written tensor in another layout, unless PyTorch refuses that."""
+    if (isinstance(v, Tensor) and v.storage is target.storage and v.layout is not target.layout
+            and v.layout != target.layout):
         check_overlap(target.layout, v.layout)
-        return v.clone()  # type: ignore[attr-defined]
+        return v.clone()
     return v
 
 

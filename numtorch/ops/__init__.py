@@ -13,8 +13,8 @@ from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort",
-           "scan", "linalg", "lapack", "factor", "random", "dropout", "special", "fft", "copies", "stats", "sample",
-           "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+           "scan", "linalg", "lapack", "factor", "random", "dropout", "special", "fft", "copies", "stats",
+           "sample", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {

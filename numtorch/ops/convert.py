@@ -23,14 +23,15 @@ class _Copy:
 
     def backward(self, node, grads):
         g, meta = grads[0], node.values["src"]
+        none = g.new_zeros(()).expand(g.shape) if node.edges[0] is not None else None
         if node.edges[1] is None:
-            return [None, None]
+            return [none, None]
         out = g
         if g.dtype is not meta.dtype:
             out = (g.real if g.dtype.is_complex and not meta.dtype.is_complex else g).to(meta.dtype)
         if out.device is not meta.device:
             out = out.to(meta.device)
-        return [None, out]
+        return [none, out]
 
 
 _copy = _Copy()
@@ -110,7 +111,9 @@ def copy_(self, src, non_blocking: bool = False):
         move(self, src)
     node = None
     if needs:
-        node = Node(_copy, (edge(self), edge(src)), None, (), (), {"src": Meta.of(src)})
+        # The old value of a view's region ends in CopySlices; that of a whole tensor here.
+        node = Node(_copy, (edge(self) if self._base is None else None, edge(src)), None, (), (),
+                    {"src": Meta.of(src)})
     written(self, node)
     return self
 
@@ -177,8 +180,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
                 copy = a
         elif a is not None:
             given = ", ".join(type(b).__name__ for b in args)
-            raise TypeError(f"to() received an invalid combination of arguments - got ({given}), but expected "
-                            "one of:\n"
+            raise TypeError(f"to() received an invalid combination of arguments - got ({given}), but "
+                            "expected one of:\n"
                             " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = "
                             "False, bool copy = False, *, torch.memory_format memory_format = None)\n"
                             " * (torch.dtype dtype, …)\n * (Tensor other, …)")

@@ -453,6 +453,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=strided, d
     start, end, step = _number(start), _number(end), _number(step)
     if dtype is None:
         dtype = D.int64 if all(isinstance(v, int) for v in (start, end, step)) else D._default
+    if dtype is D.int64:
+        start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
@@ -483,15 +485,20 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requ
 def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=None, pin_memory=False,
              requires_grad=False) -> Tensor:
     """`steps` numbers from start to end, both included, evenly spaced."""
+    if isinstance(steps, float):
+        raise TypeError(f"linspace(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     start, end = _number(start), _number(end)
-    d = dtype or (D.default_complex() if isinstance(start, complex)
-                  or isinstance(end, complex) else D._default)
+    complex_ends = isinstance(start, complex) or isinstance(end, complex)
+    d = dtype or (D.default_complex() if complex_ends else D._default)
     i = np.arange(steps)
     if d.category == D.INT:
-        step = (float(end) - float(start)) / max(steps - 1, 1)
-        a = np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i)).astype(np.int64)
+        # The ends as integers, the rest in float32.
+        start, end, k = int(start), int(end), i.astype(np.float32)
+        gap = np.float32(end - start) / np.float32(max(steps - 1, 1))
+        up, down = np.float32(start) + gap * k, np.float32(end) - gap * (steps - 1 - k)
+        a = np.where(i < steps // 2, up, down).astype(np.int64)
     else:
         real = np.dtype("f4") if d.to_real() is D.float32 else np.dtype("f8")
         kind = real if not d.is_complex else np.result_type(real, np.complex64)
@@ -514,7 +521,10 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=strid
              pin_memory=False, requires_grad=False) -> Tensor:
     """base raised to `steps` evenly spaced exponents from start to end."""
     d = dtype or D._default
-    e = ndarray_of(linspace(_number(start), _number(end), steps,
+    start, end = _number(start), _number(end)
+    if d.category < D.FLOAT:
+        start, end = int(start), int(end)
+    e = ndarray_of(linspace(start, end, steps,
                             dtype=D.float64 if d.category < D.FLOAT else d))
     with np.errstate(all="ignore"):
         t = tensor(np.power(np.asarray(base, e.dtype if e.dtype.kind != "c" else None), e), dtype=d,
@@ -535,17 +545,26 @@ def eye(n, m=None, *, out=None, dtype=None, layout=strided, device=None, pin_mem
 
 def complex_(real, imag, *, out=None) -> Tensor:
     """real + i · imag."""
+    for name, v in (("real", real), ("imag", imag)):
+        if not isinstance(v, Tensor):
+            raise TypeError(f"complex(): argument '{name}' must be Tensor, not {type(v).__name__}")
     if real.dtype is not imag.dtype:
         raise RuntimeError(f"Expected object of scalar type {TITLES[real.dtype.name]} but got scalar type "
                            f"{TITLES[imag.dtype.name]} for second argument")
     from .join import stack
     from .view import broadcast_tensors, view_as_complex
     t = view_as_complex(stack(broadcast_tensors(real, imag), -1))
+    if out is not None and out.dtype is not t.dtype:
+        raise RuntimeError(f"Expected object of scalar type {TITLES[t.dtype.name]} but got scalar type "
+                           f"{TITLES[out.dtype.name]} for argument 'out'")
     return t if out is None else _out(out, t)
 
 
 def polar(abs, angle, *, out=None) -> Tensor:
     """abs · e^(i · angle)."""
+    for name, v in (("abs", abs), ("angle", angle)):
+        if not isinstance(v, Tensor):
+            raise TypeError(f"polar(): argument '{name}' must be Tensor, not {type(v).__name__}")
     t = complex_(abs * angle.cos(), abs * angle.sin())
     return t if out is None else _out(out, t)
 

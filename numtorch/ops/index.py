@@ -227,7 +227,7 @@ def gather(x, dim, index, *, sparse_grad=False):
 
 def _check_scatter(op: str, x, dim: int, index, src=None) -> Meta:
     dim = wrap_dim(dim, x.ndim)
-    if index.dtype not in (int32, int64):
+    if index.dtype not in (int32, int64) and index.numel():
         raise RuntimeError(f"{op}(): Expected dtype int32/int64 for index\n{op}: index has dtype "
                            f"{index.dtype}")
     if src is not None and src.dtype is not x.dtype:

@@ -932,6 +932,9 @@ def renorm(x, p, dim, maxnorm):
     return x * where(size > maxnorm, maxnorm / (size + 1e-7), 1)
 
 
+METHODS = {"__rmatmul__": lambda self, other: matmul(other, self)}
+
+
 @composite
 def ger(x, vec2):
     "outer by another name."

@@ -26,13 +26,10 @@ def _wide(dtype):
 
 # -------------------------------------------------------------------------------------------- the common rule
 # With x̂ = (x - μ) r, r = 1 / √(var + eps) and P(u) = r (u - mean(u) - x̂ mean(u x̂)), means over the
-# normalized
-# dimensions, the gradient of out = w x̂ + b is gx = P(w g), gw = Σ g x̂, gb = Σ g. P is symmetric, and it is
-# also the
-# derivative of x̂: so the gradient's own gradient is written with P too.
+# normalized dimensions, the gradient of out = w x̂ + b is gx = P(w g), gw = Σ g x̂, gb = Σ g. P is symmetric,
+# and it is also the derivative of x̂: so the gradient's own gradient is written with P too.
 def _curve(g, grad, x, w, mean, r, dims, rows):
-    """Gradients with respect to (grad, x, w) of <h, P(w grad)> + <k, Σ grad x̂> + <l, Σ grad> for (h, k, l) =
-    g.
+    """Gradients for (grad, x, w) of <h, P(w grad)> + <k, Σ grad x̂> + <l, Σ grad>, where (h, k, l) = g.
 
     `dims` are normalized over, `rows` are summed over in Σ; w, k and l are shaped to broadcast."""
     h, k, l = g

@@ -72,36 +72,41 @@ def _sampled(x, grid, mode: str, padding: str, align: bool):
         at = [s + steps[k] for s, k in zip(starts, corner)]
         if mode == "bicubic":
             at = [_inside(a, n, padding, align).round() for a, n in zip(at, sizes)]
-        part = math.prod([w[k] for w, k in zip(weights, corner)][1:], start=weights[0][corner[0]]).unsqueeze(1) * _read(x, at)
+        weight = weights[0][corner[0]]
+        for w, k in zip(weights[1:], corner[1:]):
+            weight = weight * w[k]
+        part = weight.unsqueeze(1) * _read(x, at)
         out = part if out is None else out + part
     return out
 
 
 def _checked(x, grid, mode: str, padding: str) -> None:
     if mode not in MODES:
-        raise ValueError("nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: "
-                         f"'{mode}'")
+        raise ValueError("nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or "
+                         f"'bicubic', but got: '{mode}'")
     if padding not in PADDINGS:
-        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
-                         f"'{padding}'")
+        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+                         f"'reflection', but got: '{padding}'")
     shapes = f"but got input with sizes {list(x.shape)} and grid with sizes {list(grid.shape)}"
     if x.ndim not in (4, 5) or x.ndim != grid.ndim:
-        raise RuntimeError(f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, {shapes}")
+        raise RuntimeError("grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
+                           f"{shapes}")
     if x.shape[0] != grid.shape[0]:
         raise RuntimeError(f"grid_sampler(): expected grid and input to have same batch size, {shapes}")
     if grid.shape[-1] != x.ndim - 2:
-        raise RuntimeError(f"grid_sampler(): expected grid to have size {x.ndim - 2} in last dimension, but got grid with sizes "
-                           f"{list(grid.shape)}")
+        raise RuntimeError(f"grid_sampler(): expected grid to have size {x.ndim - 2} in last dimension, but "
+                           f"got grid with sizes {list(grid.shape)}")
     if mode == "bicubic" and x.ndim == 5:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if any(n == 0 for n in x.shape[2:]):
-        raise RuntimeError(f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
-                           f"{list(x.shape)}")
+        raise RuntimeError("grid_sampler(): expected input to have non-empty spatial dimensions, but input "
+                           f"has sizes {list(x.shape)}")
 
 
 @composite(at=("nn.functional",))
 def grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
-    "x (N, C, H, W) or (N, C, D, H, W) at the places `grid` (N, ..., 2 or 3) in [-1, 1], given as (x, y) or (x, y, z)."
+    """x (N, C, H, W) or (N, C, D, H, W) at the places `grid` (N, ..., 2 or 3) in [-1, 1], given as (x, y) or
+    (x, y, z)."""
     _checked(x, grid, mode, padding_mode)
     return _sampled(x, grid, mode, padding_mode, bool(align_corners))
 
@@ -122,12 +127,12 @@ def affine_grid(theta, size, align_corners=None):
     "The grid for grid_sample that maps every place of an output of `size` by theta (N, 2, 3) or (N, 3, 4)."
     axes = []
     for n in size[2:]:
-        step = (arange(n, dtype=theta.dtype, device=theta.device) * 2 - (n - 1)) / max(n - 1 if align_corners else n, 1)
-        axes.append(step)
+        places = arange(n, dtype=theta.dtype, device=theta.device) * 2 - (n - 1)
+        axes.append(places / max(n - 1 if align_corners else n, 1))
     d = len(axes)
-    places = [a.reshape([-1 if i == k else 1 for i in range(d)]).expand(size[2:]) for k, a in enumerate(axes)][::-1]
+    grids = [a.reshape([-1 if i == k else 1 for i in range(d)]).expand(size[2:]) for k, a in enumerate(axes)]
     from .join import stack
-    base = stack([*places, places[0] * 0 + 1], -1).reshape(1, -1, d + 1)
+    base = stack([*grids[::-1], grids[0] * 0 + 1], -1).reshape(1, -1, d + 1)
     return (base @ theta.transpose(1, 2)).reshape(size[0], *size[2:], d)
 
 

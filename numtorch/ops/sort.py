@@ -193,6 +193,8 @@ def _extreme(op: str, x, dim, keepdim, y, of_all, along, of_two):
         y, dim = dim, None
     if y is not None:
         return of_two(x, y)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{op}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
     _no_complex(op, x)
     if dim is None:
         if not x.numel():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import layouts as L
 from ..autograd.engine import awaken
 from ..dispatch import TITLES, edge, wrap_dim
+from ..dtypes import BOOL, int64
 from ..kinds.composite import composite
 from ..kinds.view import view
 from ..layouts import Layout
@@ -349,7 +350,7 @@ def sum_to_size(x, size):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(x.shape)}}}.")
     dims = [i for i in range(x.ndim) if i < lead or (size[i - lead] == 1 and x.layout.shape[i] != 1)]
     from .reduce import sum as total
-    out = total(x, dims, True) if dims else x
+    out = total(x, dims, True) if dims else x.to(int64) if x.dtype.category == BOOL else x
     return viewed(out, size) if lead else out
 
 

@@ -17,7 +17,8 @@ class _Fill:
         self.name, self.node_name = name, node_name
 
     def backward(self, node, grads):
-        return [None, grads[0].sum() if node.edges[1] is not None else None]
+        return [grads[0] * 0 if node.edges[0] is not None else None,
+                grads[0].sum() if node.edges[1] is not None else None]
 
 
 _fill, _zero = _Fill("fill_", "FillBackward0"), _Fill("zero_", "ZeroBackward0")
@@ -146,6 +147,11 @@ def unsqueeze_(self, dim):
     return _relayout(self, self.unsqueeze(dim))
 
 
+def as_strided_(self, size, stride, storage_offset=None):
+    """Take the given sizes and strides, in place."""
+    return _relayout(self, self.as_strided(size, stride, storage_offset))
+
+
 def _relayout(self, view):
     self.layout = view.layout
     if view.requires_grad:
@@ -252,8 +258,8 @@ def _is_pinned(self, device=None) -> bool:
 
 METHODS = {f.__name__: f for f in (
     fill_, zero_, fill_diagonal_, add_, sub_, div_, addcmul_, addcdiv_, lerp_, clamp_, t_, transpose_,
-    squeeze_, unsqueeze_, resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory, is_shared,
-    record_stream)}
+    as_strided_, squeeze_, unsqueeze_, resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory,
+    is_shared, record_stream)}
 METHODS["is_pinned"], METHODS["clip_"] = _is_pinned, clamp_
 METHODS["swapdims_"] = METHODS["swapaxes_"] = transpose_
 FUNCTIONS = {"fill": lambda input, value: fill_(input.clone(), value),
