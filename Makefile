@@ -17,7 +17,7 @@ demo: .venv/.made
 	$(V) examples/mnist.py
 
 test: .venv/.made
-	$(V) -m pytest tests --ignore=tests/parity -x -n 2
+	$(V) -m pytest tests --ignore=tests/parity -n 2
 
 test-all: .venv/.made
 	NUMTORCH_TESTS=all $(V) -m pytest tests -n 2
@@ -33,6 +33,7 @@ parity: .venv/.made
 bench: .venv/.made
 	$(V) -c "import torch" 2>/dev/null || $(V) -m pip install --quiet "$(PARITY)"
 	$(V) bench/small_ops.py
+	$(V) bench/import_time.py
 
 clean:
 	rm -rf .venv build dist *.egg-info

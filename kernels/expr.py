@@ -131,6 +131,9 @@ class Block:
             a, b, dtype = self.cast(a, "float64"), self.cast(b, "float64"), "float64"
         if dtype in PARTS and op == "/":
             return self.quotient(a, b)
+        if op == "//" and dtype == "int64" and b.op != "const":  # in Numba lowest // -1 is 0
+            minus = self.compare("==", b, self.const(-1))
+            return self.select(minus, self.make("neg", dtype, (a,)), self.make(op, dtype, (a, b)))
         if op in ("<<", ">>") and not (b.op == "const" and 0 <= b.value < BITS.get(dtype or "int64", 64)):
             return self.shift(op, a, b)
         return self.make(op, dtype, (a, b))

@@ -110,6 +110,12 @@ def test_negative_integer_powers(dtype):
     assert got.tolist() == [0, 0, 1, 1, -1, 1, 0, 0, 49]
 
 
+def test_the_lowest_integer_over_minus_one():
+    low = -2 ** 63
+    assert (torch.tensor([low, 7, -7]) // -1).tolist() == [low, -7, 7]
+    assert (torch.tensor([low, 7, -7]) // torch.tensor([-1, 2, 2])).tolist() == [low, 3, -4]
+
+
 @pytest.mark.parametrize("dtype", (torch.uint8, torch.int8, torch.int32, torch.int64), ids=str)
 def test_shifts_past_the_width(dtype):
     n = 8 * dtype.itemsize

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.modes import state
 from ..dispatch import check_cast, check_inplace, registry
 from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
@@ -74,7 +75,9 @@ def _by_copy(fn: Callable, name: str) -> Callable:
     """The in-place form of any op: its value, written back."""
     def inplace(self, *args, **kwargs):
         check_inplace(self, name)
-        value = fn(self, *args, **kwargs)
+        # On the tape the value is computed from a copy: rules that save the input keep it as it was.
+        recorded = state.grad and any(isinstance(a, Tensor) and a.requires_grad for a in (self, *args))
+        value = fn(self.clone() if recorded else self, *args, **kwargs)
         check_cast(value.dtype, self.dtype)
         if value.layout.shape != self.layout.shape:
             raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast "

@@ -350,7 +350,9 @@ def sum_to_size(x, size):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(x.shape)}}}.")
     dims = [i for i in range(x.ndim) if i < lead or (size[i - lead] == 1 and x.layout.shape[i] != 1)]
     from .reduce import sum as total
-    out = total(x, dims, True) if dims else x.to(int64) if x.dtype.category == BOOL else x
+    if len(dims) == lead:
+        return total(x, dims) if dims else x.to(int64) if x.dtype.category == BOOL else x
+    out = total(x, dims, True)
     return viewed(out, size) if lead else out
 
 
