@@ -7,18 +7,16 @@ import os
 import threading
 import time
 
-import matplotlib
+import matplotlib.pyplot as plt
+from tqdm import tqdm
 
-matplotlib.use("Agg")  # draws into files, needs no display
+import numtorch as torch
+import numtorch.nn as nn
+import numtorch.optim as optim
+from numtorch.utils.data import DataLoader, TensorDataset
+from numtorch.vision import datasets, transforms
 
-import matplotlib.pyplot as plt  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-import numtorch as torch  # noqa: E402
-import numtorch.nn as nn  # noqa: E402
-import numtorch.optim as optim  # noqa: E402
-from numtorch.utils.data import DataLoader, TensorDataset  # noqa: E402
-from numtorch.vision import datasets, transforms  # noqa: E402
+plt.switch_backend("Agg")  # draws into files, needs no display
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST's pixels, where white is 1
 

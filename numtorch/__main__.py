@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from types import FrameType
 
 USAGE = """usage: python -m numtorch [-m] SCRIPT [ARG ...]
@@ -36,7 +35,7 @@ def main() -> int:
         tb = e.__traceback__
         while tb is not None and _of_runner(tb.tb_frame):
             tb = tb.tb_next
-        traceback.print_exception(type(e), e, tb)
+        sys.excepthook(type(e), e.with_traceback(tb), tb)  # the script's own, if it set one
         return 130 if isinstance(e, KeyboardInterrupt) else 1
     return 0
 

@@ -11,6 +11,15 @@ import numtorch
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Tests listed in xfails.txt must fail, for the reason given there."""
+    lines = (ROOT / "tests" / "xfails.txt").read_text().splitlines()
+    gaps = dict(line.split(", ", 1) for line in lines if line.startswith("tests/"))
+    for item in items:
+        if item.nodeid in gaps:
+            item.add_marker(pytest.mark.xfail(reason=gaps[item.nodeid], strict=True))
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     numtorch.manual_seed(0)

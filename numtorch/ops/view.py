@@ -343,7 +343,7 @@ FUNCTIONS = {"broadcast_shapes": broadcast_shapes}
 def sum_to_size(x, size):
     "Sum the dimensions that broadcasting would add or repeat, so that the result has shape `size`."
     size = tuple(size)
-    if tuple(x.layout.shape) == size:
+    if tuple(x.layout.shape) == size and (size or x.dtype.category != BOOL):
         return x
     lead = x.ndim - len(size)
     if lead < 0 or any(n != 1 and n != m for n, m in zip(size, x.layout.shape[lead:])):
@@ -351,7 +351,7 @@ def sum_to_size(x, size):
     dims = [i for i in range(x.ndim) if i < lead or (size[i - lead] == 1 and x.layout.shape[i] != 1)]
     from .reduce import sum as total
     if len(dims) == lead:
-        return total(x, dims) if dims else x.to(int64) if x.dtype.category == BOOL else x
+        return total(x, dims) if dims else x if size or x.dtype.category != BOOL else x.to(int64)
     out = total(x, dims, True)
     return viewed(out, size) if lead else out
 

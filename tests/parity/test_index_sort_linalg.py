@@ -467,4 +467,6 @@ def test_same_gradient(code):
             if w is None or g is None:
                 assert (w is None or not w.any()) and (g is None or not g.any()), f"{code}, order {order + 1}"
             else:
-                np.testing.assert_allclose(g, w, rtol=1e-7, atol=1e-8, err_msg=f"{code}, order {order + 1}")
+                # cx is complex64: sums of products of numbers near 5, rounded in float32
+                rtol, atol = (2e-6, 1e-5) if g.dtype == np.complex64 else (1e-7, 1e-8)
+                np.testing.assert_allclose(g, w, rtol=rtol, atol=atol, err_msg=f"{code}, order {order + 1}")
