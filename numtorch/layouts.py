@@ -184,10 +184,10 @@ def contiguous(shape: tuple[int, ...]) -> Layout:
 
 def like(layout: Layout) -> Layout:
     """The layout of a fresh result shaped like `layout`, in its order of dimensions where that is dense."""
-    if layout.dense or layout.contiguous:
-        return contiguous(layout.shape)
+    if layout.dense:
+        return layout
     if layout.covers():
-        return Layout(layout.shape, layout.strides, 0)
+        return layout.at(layout.shape, layout.strides, 0)
     return permuted(layout.shape, stride_order(layout.shape, [layout.strides]))
 
 

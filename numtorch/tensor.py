@@ -128,7 +128,9 @@ class Tensor(metaclass=_TensorType):
         if self.requires_grad and value.dtype.category < D.FLOAT:
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or "
                                "complex dtype")
+        version = self.storage.version  # belongs to the tensor, not to the memory
         self.storage = Storage(value.storage.array, value.storage.device, value.storage.size)
+        self.storage.version = version
         self.layout, self.dtype = value.layout, value.dtype
 
     # ------------------------------------------------------------------------------------------ what it is
@@ -558,6 +560,7 @@ def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
     """A tensor on the memory of `array`.
 
     TypeError for an element type that tensors do not have; ValueError for negative strides."""
+    array = np.asarray(array)  # not np.memmap or np.matrix: kernels take exactly ndarrays
     d = dtype or D.by_numpy.get(array.dtype)
     if d is None:
         swapped = array.dtype.newbyteorder("=")

@@ -43,7 +43,12 @@ class Fused:
         self.outs = [(layout if o.shape == self.shape else contiguous(o.shape), o.dtype)
                      for o in graph.outputs]
         # Sizes and numbers are arguments, so calls that differ only in them share a kernel.
-        self.key = ("fused", name, tuple([n.op.name for n in graph.nodes]))
+        place = {id(n): i for i, n in enumerate([*graph.inputs, *graph.nodes])}
+        self.key = ("fused", name, tuple([
+            (n.op.name, n.dtype.name, tuple([(k, place[id(v)]) if isinstance(v, Node) else
+                                             (k, type(v)) if (id(n), k) in self.places else (k, repr(v))
+                                             for k, v in n.args.items()])) for n in graph.nodes]),
+            tuple([place[id(o)] for o in graph.outputs]))
         if any(self._reduced(n) for n in graph.nodes if isinstance(n.op, Reduction)):
             self._rows(name)
         else:

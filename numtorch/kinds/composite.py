@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import dtypes as D
 from ..autograd.modes import state
 from ..dispatch import (
     Op,
@@ -30,14 +31,14 @@ class Composite(Op):
         """The body's value: one kernel where the entry is fused, else its parts."""
         if not self.fuse or state.tracer is not None:
             return self.body(**args)
-        key: list = []
+        key: list = [D._default]
         tensors = []
         for v in args.values():
             if isinstance(v, Tensor):
                 tensors.append(v)
                 key += (v.layout.key if not v.layout.offset else -v.layout.key, v.dtype, v.storage.device)
             else:
-                key.append(v)
+                key += (type(v), repr(v))  # 1, 1.0 and True, 0.0 and -0.0 are different numbers
         plan = self.plans.get(tuple(key))
         if plan is None:
             from ..compile.fuse import Fused
@@ -47,6 +48,8 @@ class Composite(Op):
                 if len(graph.inputs) != len(tensors):
                     raise Untraceable("the body uses tensors of its own")
                 plan = Fused(self.name, graph, tensors[0].storage.device)
+                for node in graph.inputs:  # the plan outlives this call; the tensors must not
+                    node.tensor = None
             except Untraceable as e:
                 plan = e
                 if jit.DEBUG:

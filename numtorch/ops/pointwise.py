@@ -77,6 +77,7 @@ def rsub(x, y, *, alpha=1):
     "y − alpha · x, elementwise."
     if not hasattr(x, "layout"):
         raise not_a_tensor("rsub", "input", x)
+    _no_bool_sub(y, x)
     return sub(y, x, alpha=alpha) if hasattr(y, "layout") else plus_scaled(y, x, alpha=-alpha)
 
 
@@ -137,8 +138,8 @@ def div(x, y, *, rounding_mode=None):
 @pointwise(name="div.trunc_int", at=(), only=INTEGRAL, vjp={})
 def int_div_trunc(x, y):
     "x / y rounded toward zero, for integers."
-    q = abs(x) // abs(y)
-    return q if (x < 0) == (y < 0) else -q
+    q = x // y
+    return q + 1 if ((x < 0) != (y < 0)) and (x % y != 0) else q
 
 
 def _no_zero(x, y):
@@ -190,8 +191,8 @@ def float_mod(x, y):
 @pointwise(only=INTEGRAL, name="fmod.int", at=(), strict=("x",))
 def int_mod(x, y):
     "x − y · trunc(x / y), for integers."
-    r = abs(x) % abs(y)
-    return -r if x < 0 else r
+    r = x % y
+    return r - y if (r != 0) and ((x < 0) != (y < 0)) else r
 
 
 @composite
@@ -437,6 +438,9 @@ def logit(x, eps=None):
     if eps is not None:
         from .clamp import clamp
         x = clamp(x, eps, 1 - eps)
+    if x.dtype.category < FLOAT:
+        from .. import dtypes as D
+        x = x.to(D.get_default_dtype())
     return log(x / (1 - x))
 
 

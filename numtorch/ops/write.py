@@ -154,6 +154,7 @@ def as_strided_(self, size, stride, storage_offset=None):
 
 def _relayout(self, view):
     self.layout = view.layout
+    self.storage.version += 1  # nodes that saved this tensor saw it in the other order
     if view.requires_grad:
         self._node = view._node
     return self
@@ -201,6 +202,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         return self
     if isinstance(source, Tensor) and size is None:
         self.storage, self.layout, self.dtype = source.storage, source.layout, source.dtype
+        self.storage.version += 1
         return self
     storage = source.storage if isinstance(source, Tensor) else getattr(source, "_storage", source)
     if not isinstance(storage, Storage):
@@ -209,6 +211,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     size = (elements,) if size is None else tuple(size)
     stride = L.contiguous_strides(size) if stride is None else tuple(stride)
     self.storage, self.layout = storage, L.contiguous(size).at(size, stride, storage_offset)
+    _fit(self, self.layout.span())
+    storage.version += 1
     return self
 
 
