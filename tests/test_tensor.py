@@ -406,6 +406,9 @@ def test_numpy_functions_and_numbers():
     t = T.full((3,), 4.0)
     assert np.sqrt(t).tolist() == [2, 2, 2] and t.__array__(np.int32).dtype == np.int32
     assert (T.ones(2) * np.float64(2)).dtype is T.float32
+    i = T.ones(2, dtype=T.int64)
+    assert (np.float32(2) - i).dtype is T.float32 and (i - np.int64(1)).dtype is T.int64
+    assert (np.float32(2) * i).dtype is T.float32 and (np.int64(7) % i).dtype is T.int64
     assert (T.ones(2, dtype=T.int64) + np.float32(2)).dtype is T.float32
     assert T.tensor(np.float32(3)).dtype is T.float32 and T.tensor([np.float64(1), 2]).dtype is T.float64
     assert T.tensor(np.int32(3)).dtype is T.int32 and T.tensor(np.bool_(True)).dtype is T.bool
