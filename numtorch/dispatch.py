@@ -16,7 +16,7 @@ from . import dtypes as D
 from .autograd.engine import Meta, Node, Output, awaken, edge
 from .autograd.modes import state
 from .kernels import emit, jit
-from .layouts import Layout
+from .layouts import Layout, check_overlap
 from .storage import Storage
 from .tensor import Tensor
 
@@ -415,6 +415,15 @@ def written(x: Tensor, node: Node | None) -> None:
         return
     from .ops.view import rebase
     rebase(x, base, node)
+
+
+def check_apart(out, values: Sequence) -> None:
+    """RuntimeError where a tensor given as out= shares memory with one of `values` (or of lists in them)."""
+    for v in values:
+        if isinstance(v, list | tuple):
+            check_apart(out, v)
+        elif isinstance(v, Tensor) and isinstance(out, Tensor) and v.storage is out.storage:
+            check_overlap(out.layout, v.layout, whole=True)
 
 
 def into(out, result, exact: bool = False):

@@ -118,11 +118,22 @@ class Layout:
 
     def covers(self) -> bool:
         """Whether the elements fill one block of memory without holes or overlap (dense in some order)."""
+        if self.numel == 0:
+            return True
         step = 1
         for s, n in sorted((s, n) for n, s in zip(self.shape, self.strides, strict=True) if n != 1):
             if s != step:
                 return False
             step *= n
+        return True
+
+    def distinct(self) -> bool:
+        """Whether, by the strides, no two elements share memory (holes may lie between them)."""
+        reach = 0
+        for s, n in sorted((s, n) for n, s in zip(self.shape, self.strides, strict=True) if n != 1):
+            if s <= reach:
+                return self.numel == 0
+            reach += (n - 1) * s
         return True
 
     def span(self) -> int:
@@ -146,9 +157,11 @@ def overlap(a: Layout, b: Layout) -> str:
     return "partial" if a.offset < b.offset + b.numel and b.offset < a.offset + a.numel else "no"
 
 
-def check_overlap(written: Layout, read: Layout) -> None:
-    """RuntimeError where a write to one layout of a storage would change what is read through the other."""
-    if overlap(written, read) == "partial":
+def check_overlap(written: Layout, read: Layout, whole: bool = False) -> None:
+    """RuntimeError where a write to one layout of a storage would change what is read through the other;
+    `whole`: even if they are the same elements."""
+    met = overlap(written, read)
+    if met == "partial" or whole and met == "full":
         raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to "
                            "tensor refer to a single memory location. Please clone() the tensor before "
                            "performing the operation.")

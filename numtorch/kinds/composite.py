@@ -8,6 +8,7 @@ from .. import dtypes as D
 from ..autograd.modes import state
 from ..dispatch import (
     Op,
+    check_apart,
     into,
     public_function,
     register,
@@ -22,9 +23,9 @@ class Composite(Op):
 
     kind = "composite"
 
-    def __init__(self, body, vjp, at, name, fuse: bool):
+    def __init__(self, body, vjp, at, name, fuse: bool, apart: bool):
         super().__init__(body, vjp, at, name)
-        self.fuse = fuse
+        self.fuse, self.apart = fuse, apart
         self.plans: dict[tuple, Any] = {}
 
     def value(self, args: dict[str, Any]):
@@ -61,6 +62,8 @@ class Composite(Op):
         return plan.run(tensors)[0]
 
     def __call__(self, *args, out=None, **kwargs):
+        if out is not None and self.apart:
+            check_apart(out, [*args, *kwargs.values()])
         if self.rules or self.fuse:
             result = self.apply(self.bind(args, kwargs))
         else:
@@ -84,10 +87,11 @@ class Composite(Op):
 
 
 def composite(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None, fuse: bool = False,
-              at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, packs: str | None = None):
-    """Declare a composite."""
+              at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, packs: str | None = None,
+              apart: bool = False):
+    """Declare a composite. `apart`: the tensor given as out= must share no memory with the inputs."""
     def declare(body: Callable) -> Callable:
-        op = Composite(body, vjp, at, name, fuse)
+        op = Composite(body, vjp, at, name, fuse, apart)
         op.packs = packs
         return public_function(register(op))
     return declare if body is None else declare(body)

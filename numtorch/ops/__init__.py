@@ -129,6 +129,7 @@ def install() -> None:
 
 def _properties() -> None:
     """T, mT, H, mH, real and imag."""
+    from .pointwise import transposed_matrix
     from .view import imag, real
     transposed = registry["transpose"].call
 
@@ -147,10 +148,10 @@ def _properties() -> None:
         return transposed(self, 0, 1) if self.ndim == 2 else self.permute(tuple(range(self.ndim))[::-1])
 
     def matrix_transposed(self):
-        if self.ndim < 2:
-            raise RuntimeError("tensor.mT is only supported on matrices or batches of matrices. Got "
-                               f"{self.ndim}-D tensor.")
-        return transposed(self, -2, -1)
+        return transposed_matrix(self, "mT", "This function is the identity in these cases.")
+
+    def matrix_adjoint(self):
+        return transposed_matrix(self, "mH", "Consider using x.conj().").conj()
 
     def hermitian(self):
         if self.ndim not in (0, 2):
@@ -159,12 +160,9 @@ def _properties() -> None:
                                f"{self.ndim}-D tensor.{hint}")
         return transposed(self, 0, 1).conj() if self.ndim == 2 else self
 
-    def adjoint(self):
-        return matrix_transposed(self).conj()
-
     made = {"T": property(reversed_dims), "mT": property(matrix_transposed), "H": property(hermitian),
-            "mH": property(adjoint), "real": property(real, assign(real)),
-            "imag": property(imag, assign(imag)), "adjoint": adjoint}
+            "mH": property(matrix_adjoint), "real": property(real, assign(real)),
+            "imag": property(imag, assign(imag))}
     for name, attribute in made.items():
         setattr(Tensor, name, attribute)
 

@@ -42,7 +42,7 @@ def _cat_gradient(g, dim, tensors_meta):
     out, at = [], 0
     for t in tensors_meta:
         if _skipped(t):
-            out.append(None)
+            out.append(zeros(t.shape, dtype=g.dtype, device=g.device))
             continue
         n = t.shape[dim]
         out.append(narrow(g, dim, at, n))
@@ -78,7 +78,7 @@ def concatenate_tensors(tensors, dim):
     return Meta(tuple(first[:at]) + (total,) + tuple(first[at + 1:]), tensors[0].dtype)
 
 
-@composite(at=("torch",))
+@composite(at=("torch",), apart=True)
 def cat(tensors, dim=0):
     "The tensors one after the other along `dim`; 1-d empty ones are skipped; dtypes promote."
     tensors = _tensors("cat", tensors)

@@ -122,6 +122,9 @@ def _batch_norm(x, weight, bias, running_mean, running_var, training: bool, mome
         return x.clone(), x.new_empty(0), x.new_empty(0)
     if not training:
         return _normalize_batch(x, running_mean, running_var, weight, bias, eps), running_mean, running_var
+    if not x.numel():  # an empty batch says nothing about the statistics
+        mean = x.new_zeros(channels, dtype=_wide(x.dtype))
+        return _normalize_batch(x, mean, mean + 1, weight, bias, eps), mean, mean
     out, mean, var = batch_norm_train((x, weight, bias), float(eps))
     if running_mean is not None:
         _update(running_mean, mean, momentum)
@@ -146,6 +149,8 @@ def functional_batch_norm(input, running_mean, running_var, weight=None, bias=No
     Training uses the biased variance to normalize and puts the unbiased one into running_var."""
     if training:
         _check_batch(input.shape)
+        if eps <= 0:
+            raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if eps < 0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     return _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
@@ -260,9 +265,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
                            f"{list(weight.shape)} and normalized_shape = {list(shape)}")
     wide = input.to(D.float32) if input.dtype.itemsize == 2 else input
     if eps is None:
-        eps = D.finfo(wide.dtype if wide.dtype.is_floating_point else None).eps
-    power = wide * wide.conj() if wide.dtype.is_complex else wide * wide
-    out = wide * (power.mean(tuple(range(input.ndim - len(shape), input.ndim)), True) + eps).rsqrt()
+        eps = D.finfo(wide.dtype if wide.dtype.category >= D.FLOAT else None).eps
+    out = wide * ((wide * wide).mean(tuple(range(input.ndim - len(shape), input.ndim)), True) + eps).rsqrt()
     if weight is not None:
         out = out * weight
     return out.to(input.dtype) if input.dtype.itemsize == 2 else out

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 from ..dispatch import not_a_tensor
 from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64
@@ -909,6 +910,30 @@ def _where_method(self, condition, other):
     return where(condition, self, other)
 
 
+@composite
+def conj_physical(x):
+    "The complex conjugate."
+    return conj(x)
+
+
+def transposed_matrix(x, name: str, instead: str):
+    """x with its last two dimensions swapped, for x.mT and its like; 0-d tensors stay, with a warning."""
+    if x.ndim == 1:
+        raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D "
+                           "tensor.")
+    if x.ndim == 0:
+        title = name if name.endswith("()") else f"Tensor.{name}"
+        warnings.warn(f"{title} is deprecated on 0-D tensors. {instead}", stacklevel=4)
+        return x
+    return x.transpose(-2, -1)
+
+
+@composite
+def adjoint(x):
+    "The conjugate transpose of a matrix or a batch of matrices."
+    return conj(transposed_matrix(x, "adjoint()", "Consider using x.conj()."))
+
+
 def conj_physical_(self):
     """Conjugate every element, in place."""
     return self.copy_(conj(self)) if self.dtype.is_complex else self
@@ -969,7 +994,7 @@ def isneginf(x):
     return _infinite("isneginf", x) & lt(x, 0)
 
 
-METHODS = {"__invert__": invert, "conj": conj, "conj_physical": conj, "conj_physical_": conj_physical_,
+METHODS = {"__invert__": invert, "conj": conj, "conj_physical_": conj_physical_,
            "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "where": _where_method,
            "__rdiv__": lambda self, other: reciprocal(self) * other}
-FUNCTIONS = {"conj": conj, "conj_physical": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg}
+FUNCTIONS = {"conj": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg}

@@ -444,6 +444,8 @@ def _fractional(dims: int, x, kernel_size, output_size, output_ratio, samples):
     if samples is None:
         batch = 1 if x.ndim == dims + 1 else x.shape[0]
         samples = rand(batch, x.shape[-dims - 1], dims, dtype=x.dtype, device=x.device)
+    elif x.ndim == dims + 1:  # a sample without batch uses the first of the batch's numbers
+        samples = samples.narrow(0, 0, 1)
     return fractional_max_pool(x, samples, kernel, size)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from .. import layouts as L
 from ..autograd.engine import awaken
 from ..dispatch import TITLES, edge, wrap_dim
-from ..dtypes import BOOL, int64
+from ..dtypes import BOOL, INT, int64
 from ..kinds.composite import composite
 from ..kinds.view import view
 from ..layouts import Layout
+from ..tensor import Tensor
 
 TM = ("torch", "Tensor")
 
@@ -410,7 +411,12 @@ def narrow(x, dim, start, length):
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = wrap_dim(dim, x.ndim)
     size = x.shape[d]
-    start = start if isinstance(start, int) else int(start)
+    if isinstance(start, Tensor):
+        if start.ndim or start.dtype.category != INT:
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
+        start = int(start)
+    elif not hasattr(start, "__index__"):
+        raise TypeError(f"narrow(): argument 'start' (position 2) must be int, not {type(start).__name__}")
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -size <= start <= size:
@@ -606,17 +612,19 @@ class _Rebase:
     def backward(self, node, grads):
         g, (base, layout, pairs) = grads[0], node.values["where"]
         from .create import empty_strided
-        if not base.covers():
-            raise NotImplementedError("in-place writes through a view of a tensor with holes in its memory "
-                                      "have no gradient; clone() the tensor first.")
-        with_g = empty_strided(tuple(base.shape), base.strides, dtype=g.dtype, device=g.device).copy_(g)
+        if not base.distinct():
+            raise NotImplementedError("in-place writes through a view of a tensor whose elements share "
+                                      "memory have no gradient; clone() the tensor first.")
+        like = dict(dtype=g.dtype, device=g.device)
+        place = lambda: empty_strided(tuple(base.shape), base.strides, **like).copy_(g)
+        with_g = place()
         start = layout.offset - (pairs[0].body(base).offset if pairs else base.offset)
         region = lambda v: as_strided(pairs[1](v) if pairs else v, tuple(layout.shape), layout.strides, start)
         out = [None, None]
         if node.edges[1] is not None:
             out[1] = region(with_g).clone()
         if node.edges[0] is not None:
-            out[0] = with_g.clone()
+            out[0] = place()
             region(out[0]).zero_()
         return out
 
