@@ -300,6 +300,25 @@ def not_a_tensor(name: str, argument: str, value, position: int | None = None) -
     return TypeError(f"{name}(): argument '{argument}'{where} must be Tensor, not {type(value).__name__}")
 
 
+def need_tensors(name: str, *values) -> None:
+    """TypeError unless all operands of a function of (input, other) are tensors."""
+    for i, (argument, v) in enumerate(zip(("input", "other"), values)):
+        if not isinstance(v, Tensor):
+            raise not_a_tensor(name, argument, v, i)
+
+
+def no_overload(name: str, values: Sequence[Any]) -> TypeError:
+    """PyTorch's error where none of a function's several signatures takes such arguments."""
+    given = ", ".join(type(v).__name__ for v in values)
+    return TypeError(f"{name}() received an invalid combination of arguments - got ({given}), but expected "
+                     "one of:")
+
+
+def unimplemented(kernel: str, d: D.dtype) -> NotImplementedError:
+    """PyTorch's error for a dtype that one of its kernels lacks."""
+    return NotImplementedError(f"\"{kernel}\" not implemented for '{TITLES[d.name]}'")
+
+
 NUMBERS = (int, float, bool, complex, np.number, np.bool_)
 
 

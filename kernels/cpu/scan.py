@@ -80,6 +80,25 @@ def running_logsumexp(lo, hi, out, x, count, width):
 
 
 @kernel
+def running_logsumexp_complex(lo, hi, out, x, count, width):
+    "out[j] = log(exp(x[0]) + ... + exp(x[j])) along each line, relative to the largest real part so far."
+    for line in range(lo, hi):
+        p = (line // width) * count * width + line % width
+        top = -math.inf
+        total = complex(0.0, 0.0)
+        for _ in range(count):
+            v = x[p]
+            if v.real > top:
+                total = total * math.exp(top - v.real)
+                top = v.real
+            size = math.exp(v.real - top) if v.real > -math.inf else 0.0
+            total += complex(size * math.cos(v.imag), size * math.sin(v.imag))
+            out[p] = complex(top + 0.5 * math.log(total.real * total.real + total.imag * total.imag),
+                             math.atan2(total.imag, total.real))
+            p += width
+
+
+@kernel
 def running_largest(lo, hi, out, places, x, count, width):
     "out[j] = max(x[0..j]) and its last place along each line; NaN stays."
     for line in range(lo, hi):
@@ -152,7 +171,8 @@ def cumprod(out, x, dim, dtype):
 def logcumsumexp(out, x, dim):
     if out.size:
         lines, count, width = _lines(x, dim)
-        launch(running_logsumexp, lines, count * 20, out.reshape(-1), _flat(x), count, width)
+        op = running_logsumexp_complex if out.dtype.kind == "c" else running_logsumexp
+        launch(op, lines, count * 20, out.reshape(-1), _flat(x), count, width)
 
 
 def _extreme(op, out, places, x, dim):

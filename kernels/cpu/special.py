@@ -9,7 +9,7 @@ def _functions():
     return special
 
 
-def scipy_function(out, x, which):
+def scipy_function(out, x, which, name):
     "out = the SciPy function called `which` of x."
     special, x = _functions(), x.astype(np.float64)
     if which == "airy":
@@ -36,16 +36,23 @@ def mantissa_and_exponent(mantissa, exponent, x):
     exponent[~np.isfinite(x)] = 0
 
 
-def gcd(out, x, y):
+def common_divisor(out, x, y):
     "The greatest common divisor, wrapped to the type of the result."
     out[...] = np.gcd(x.astype(out.dtype), y.astype(out.dtype))
 
 
-def lcm(out, x, y):
+def common_multiple(out, x, y):
     "The least common multiple, wrapped to the type of the result."
     out[...] = np.lcm(x.astype(out.dtype), y.astype(out.dtype))
 
 
-def nextafter(out, x, y):
-    "The number next to x in the direction of y."
-    np.nextafter(x.astype(out.dtype), y.astype(out.dtype), out)
+def neighbour(out, x, y):
+    "The number next to x towards y. bfloat16 comes as its bits, which count the numbers of a sign."
+    if out.dtype != np.uint16:
+        np.nextafter(x, y, out)
+        return
+    a, b = ((v.astype(np.uint32) << 16).view(np.float32) for v in (x, y))
+    out[...] = np.where((b > a) == (a > 0), x + np.uint16(1), x - np.uint16(1))
+    out[...] = np.where(a == 0, (y & np.uint16(0x8000)) | np.uint16(1), out)
+    out[...] = np.where(a == b, y, out)
+    out[...] = np.where(np.isnan(a) | np.isnan(b), np.uint16(0x7FC0), out)

@@ -13,7 +13,6 @@ from ..autograd.modes import state
 from ..dispatch import (
     NUMBERS,
     PUBLIC,
-    TITLES,
     Op,
     array_of,
     backend,
@@ -26,9 +25,11 @@ from ..dispatch import (
     fresh,
     into,
     new,
+    no_overload,
     not_a_tensor,
     number,
     register,
+    unimplemented,
     written,
 )
 from ..kernels import emit, jit
@@ -75,6 +76,7 @@ class Pointwise(Op):
         self.dtype, self.free, self.only, self.domain, self.cost = dtype, frozenset(free), only, domain, cost
         self.results = results
         self.refused: dict[int, tuple[type[Exception], str]] = {}
+        self.kernel = self.name.partition(".")[0] + "_cpu"
         self.numbers = tuple(p for p in self.params
                              if self.signature.parameters[p].kind is inspect.Parameter.KEYWORD_ONLY)
         self.tensors = tuple(p for p in self.params if p not in self.numbers)
@@ -127,11 +129,11 @@ class Pointwise(Op):
                 needs = needs or v.requires_grad
             else:
                 if type(v) not in PLAIN:  # NumPy's scalars: kernels take Python's
-                    return self.apply(self.checked(values), target)
+                    return self.apply(self.checked(values, target), target)
                 key.append(type(v))
         plan = self.plans.get(tuple(key))
         if plan is None:
-            plan = self.plan(self.checked(values), target)
+            plan = self.plan(self.checked(values, target), target)
             if len(self.plans) >= PLANS:
                 self.plans.clear()
             self.plans[tuple(key)] = plan
@@ -162,17 +164,20 @@ class Pointwise(Op):
             self.record(dict(zip(self.params, values)), result)
         return result
 
-    def checked(self, values: tuple) -> tuple:
+    def checked(self, values: tuple, target: Tensor | None = None) -> tuple:
         """The operands, each a tensor or a Python number; TypeError otherwise."""
         out = []
+        name = self.name.partition(".")[0] + ("_" if target is not None else "")
         for p, v in zip(self.params, values):
             if isinstance(v, NUMBERS) and p not in self.strict:
                 v = plain(v)
             elif not isinstance(v, Tensor):
-                raise not_a_tensor(self.name.partition(".")[0], PUBLIC.get(p, p), v, self.params.index(p))
+                if 0 < len(self.strict) < len(self.tensors):  # a second signature takes a number there
+                    raise no_overload(name, values if target is None else values[1:])
+                raise not_a_tensor(name, PUBLIC.get(p, p), v, self.params.index(p) - (target is not None))
             out.append(v)
         if not any(isinstance(v, Tensor) for v in out):
-            raise not_a_tensor(self.name.partition(".")[0], "input", out[0], 0)
+            raise not_a_tensor(name, "input", out[0], 0)
         return tuple(out)
 
     def plan(self, values: tuple, target: Tensor | None) -> Plan:
@@ -180,9 +185,13 @@ class Pointwise(Op):
         name = self.name.partition(".")[0]
         tensors = [v for v in values if isinstance(v, Tensor)]
         compute, kind = self.types(values)
+        if target is not None:
+            check_cast(kind, target.dtype)
         if self.only is not None and compute.category not in self.only:
-            kind_of, words = self.refused.get(compute.category, (NotImplementedError, None))
-            raise kind_of(words or f'"{name}_cpu" not implemented for \'{TITLES[compute.name]}\'')
+            if compute.category not in self.refused:
+                raise unimplemented(self.kernel, compute)
+            error, words = self.refused[compute.category]
+            raise error(words)
         device = common_device(name, tensors)
         shapes = [t.layout.shape for t in tensors]
         try:
@@ -190,7 +199,6 @@ class Pointwise(Op):
         except RuntimeError as e:
             raise RuntimeError(f"{e}\n  in {name}({', '.join(str(list(s)) for s in shapes)})") from None
         if target is not None:
-            check_cast(kind, target.dtype)
             if shape != target.layout.shape:
                 raise RuntimeError(f"output with shape {list(target.layout.shape)} doesn't match the "
                                    f"broadcast shape {list(shape)}")
@@ -477,14 +485,15 @@ def pointwise(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[
               at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, free: Sequence[str] = (),
               only: Sequence[int] | None = None, domain: tuple[float, float] = (-4.0, 4.0), cost: float = 0.3,
               results: int = 1, strict: Sequence[str] | None = None,
-              refused: dict[int, tuple[type[Exception], str]] | None = None):
+              refused: dict[int, tuple[type[Exception], str]] | None = None, kernel: str | None = None):
     """Declare a pointwise op. `only`: dtype categories it accepts; `domain`: where it is defined (for tests);
     `cost`: nanoseconds an element takes; `results`: how many values the body returns; `strict`: inputs that
     may not be numbers, the first one of a public op of several unless told; `refused`: the error for a
-    category that is not accepted, where PyTorch has words of its own."""
+    category that is not accepted, where PyTorch has words of its own; `kernel`: its name for the kernel
+    there, NAME_cpu unless told."""
     def declare(body: Callable) -> Callable:
         op = Pointwise(body, vjp, at, name, dtype, free, only, domain, cost, results, strict)
-        op.refused = refused or {}
+        op.refused, op.kernel = refused or {}, kernel or op.kernel
         register(op)
         if results == 1 and not op.numbers and not op.free and len(op.tensors) in (1, 2):
             call = (_unary if len(op.tensors) == 1 else _binary)(op)

@@ -3,6 +3,7 @@ aliases."""
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..autograd.modes import state
 from ..dispatch import check_cast, check_inplace, registry
+from ..dtypes import result_type
 from ..kinds import Composite, Pointwise
 from ..tensor import Tensor
 
@@ -71,13 +73,29 @@ def _tensors_only(fn: Callable) -> Callable:
     return operator
 
 
+def _of_method(e: TypeError, name: str) -> TypeError:
+    """An argument error in the words of the in-place method: self is not counted."""
+    said = str(e)
+    if not said.startswith(name + "(): argument '"):
+        return e
+    return TypeError(re.sub(r"\(position (\d+)\)", lambda m: f"(position {int(m[1]) - 1})",
+                            name + "_" + said[len(name):], count=1))
+
+
 def _by_copy(fn: Callable, name: str) -> Callable:
     """The in-place form of any op: its value, written back."""
     def inplace(self, *args, **kwargs):
         check_inplace(self, name)
         # On the tape the value is computed from a copy: rules that save the input keep it as it was.
         recorded = state.grad and any(isinstance(a, Tensor) and a.requires_grad for a in (self, *args))
-        value = fn(self.clone() if recorded else self, *args, **kwargs)
+        try:
+            value = fn(self.clone() if recorded else self, *args, **kwargs)
+        except NotImplementedError:  # a result that could not be stored is refused first
+            check_cast(result_type(self, *[a for a in args if isinstance(a, Tensor | int | float | complex)]),
+                       self.dtype)
+            raise
+        except TypeError as e:
+            raise _of_method(e, name) from None
         check_cast(value.dtype, self.dtype)
         if value.layout.shape != self.layout.shape:
             raise RuntimeError(f"output with shape {list(self.layout.shape)} doesn't match the broadcast "

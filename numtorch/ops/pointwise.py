@@ -4,12 +4,15 @@ from __future__ import annotations
 import math
 import warnings
 
-from ..dispatch import not_a_tensor
-from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64
+import numpy as np
+
+from ..dispatch import need_tensors, no_overload, not_a_tensor, unimplemented
+from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64, result_type
 from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
 
 REAL = (BOOL, INT, FLOAT)
 INTEGRAL = (BOOL, INT)
+NUMERIC = (INT, FLOAT, COMPLEX)
 LN2, LN10, PI = math.log(2.0), math.log(10.0), math.pi
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(PI)
 TM = ("torch", "Tensor")
@@ -53,18 +56,19 @@ def sub(x, y, *, alpha=1):
 
 
 def _checked_alpha(x, y, alpha):
-    from ..dtypes import result_type
     d = result_type(x, y)
     if d.category < FLOAT and isinstance(alpha, float):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
-    if d.category == BOOL and not isinstance(alpha, bool):
+    if isinstance(alpha, complex) and not d.is_complex:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    if isinstance(alpha, bool) and d.category != BOOL:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     return alpha
 
 
 def _no_bool_sub(x, y):
-    kinds = [getattr(v, "dtype", None) for v in (x, y)]
-    bools = [k is not None and k.category == BOOL or isinstance(v, bool) for k, v in zip(kinds, (x, y))]
+    bools = [v.dtype.category == BOOL if hasattr(v, "layout") else isinstance(v, bool | np.bool_)
+             for v in (x, y)]
     if all(bools):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the "
                            "`^` or `logical_xor()` operator instead.")
@@ -77,9 +81,11 @@ def _no_bool_sub(x, y):
 def rsub(x, y, *, alpha=1):
     "y − alpha · x, elementwise."
     if not hasattr(x, "layout"):
-        raise not_a_tensor("rsub", "input", x)
+        raise no_overload("rsub", (x, y))
     _no_bool_sub(y, x)
-    return sub(y, x, alpha=alpha) if hasattr(y, "layout") else plus_scaled(y, x, alpha=-alpha)
+    if isinstance(alpha, int | float) and alpha == 1:
+        return minus(y, x)
+    return plus_scaled(y, x, alpha=-_checked_alpha(y, x, alpha))
 
 
 @pointwise(vjp={"x": lambda g, y: g * conj(y), "y": lambda g, x: g * conj(x)}, strict=())
@@ -95,13 +101,13 @@ def true_div(x, y):
     return x / y
 
 
-@pointwise(name="div.trunc", at=(), only=REAL, vjp={"x": lambda g: g * 0, "y": lambda g: g * 0})
+@pointwise(name="div.trunc", at=(), only=(FLOAT,), vjp={"x": lambda g: g * 0, "y": lambda g: g * 0})
 def div_trunc(x, y):
     "x / y rounded toward zero."
     return math.trunc(x / y)
 
 
-@pointwise(name="div.floor", at=(), only=REAL, vjp={})
+@pointwise(name="div.floor", at=(), only=(INT,), kernel="div_floor_cpu", vjp={})
 def div_floor(x, y):
     "The largest integer not above x / y."
     return x // y
@@ -124,7 +130,6 @@ def div(x, y, *, rounding_mode=None):
     "x / y, elementwise; rounding_mode None, 'trunc' or 'floor'."
     if rounding_mode is None:
         return true_div(x, y)
-    from ..dtypes import result_type
     floating = result_type(x, y).category == FLOAT
     if rounding_mode == "floor":
         _no_zero(x, y)
@@ -136,7 +141,7 @@ def div(x, y, *, rounding_mode=None):
                        f"'{rounding_mode}'")
 
 
-@pointwise(name="div.trunc_int", at=(), only=INTEGRAL, vjp={})
+@pointwise(name="div.trunc_int", at=(), only=(INT,), kernel="div_trunc_cpu", vjp={})
 def int_div_trunc(x, y):
     "x / y rounded toward zero, for integers."
     q = x // y
@@ -145,8 +150,7 @@ def int_div_trunc(x, y):
 
 def _no_zero(x, y):
     """Integer division by zero raises, as in PyTorch."""
-    from ..dtypes import result_type
-    if result_type(x, y).category < FLOAT:
+    if result_type(x, y).category == INT:
         bad = bool((y == 0).any()) if hasattr(y, "layout") and y.storage.array is not None else \
             (not hasattr(y, "layout") and y == 0)
         if bad:
@@ -159,7 +163,7 @@ def floor_divide(x, y):
     return div(x, y, rounding_mode="floor")
 
 
-@pointwise(only=REAL, name="remainder.op", at=(),
+@pointwise(only=(INT,), name="remainder.op", at=(),
            vjp={"x": lambda g: g, "y": lambda g, x, y: -g * floor_divide(x, y)})
 def modulo(x, y):
     "x − y · floor(x / y): the sign of the divisor."
@@ -177,7 +181,6 @@ def modulo_float(x, y):
 @composite
 def remainder(x, y):
     "x − y · floor(x / y), elementwise: the result has the sign of the divisor."
-    from ..dtypes import result_type
     _no_zero(x, y)
     return modulo_float(x, y) if result_type(x, y).category == FLOAT else modulo(x, y)
 
@@ -189,7 +192,7 @@ def float_mod(x, y):
     return math.fmod(x, y)
 
 
-@pointwise(only=INTEGRAL, name="fmod.int", at=(), strict=("x",))
+@pointwise(only=(INT,), name="fmod.int", at=(), strict=("x",))
 def int_mod(x, y):
     "x − y · trunc(x / y), for integers."
     r = x % y
@@ -199,12 +202,11 @@ def int_mod(x, y):
 @composite
 def fmod(x, y):
     "x − y · trunc(x / y), elementwise: the result has the sign of the dividend."
-    from ..dtypes import result_type
     _no_zero(x, y)
     return float_mod(x, y) if result_type(x, y).category == FLOAT else int_mod(x, y)
 
 
-@pointwise(vjp={"x": lambda g: -g}, only=(INT, FLOAT, COMPLEX), refused={BOOL: (
+@pointwise(vjp={"x": lambda g: -g}, only=NUMERIC, refused={BOOL: (
     RuntimeError, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
                   "invert a mask, use the `~` or `logical_not()` operator instead.")})
 def neg(x):
@@ -212,7 +214,8 @@ def neg(x):
     return -x
 
 
-@pointwise(vjp={"x": lambda g: g})
+@pointwise(vjp={"x": lambda g: g}, only=NUMERIC,
+           refused={BOOL: (RuntimeError, "The `+` operator, on a bool tensor is not supported.")})
 def positive(x):
     "x itself, elementwise."
     return x
@@ -231,13 +234,15 @@ def square(x):
     return x * x
 
 
-@pointwise(dtype=COMPLEX_TO_FLOAT, vjp={"x": lambda g, x: g * sgn(x)}, name="abs")
+@pointwise(dtype=COMPLEX_TO_FLOAT, vjp={"x": lambda g, x: g * sgn(x)}, name="abs", only=NUMERIC)
 def abs_(x):
     "|x|, elementwise; complex input gives its magnitude."
     return abs(x)
 
 
-@pointwise(only=REAL, vjp={"x": lambda g: g * 0})
+@pointwise(only=REAL, vjp={"x": lambda g: g * 0}, refused={COMPLEX: (
+    NotImplementedError, "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
+                         "torch.sgn instead.")})
 def sign(x):
     "−1, 0 or 1 by the sign of x; NaN gives 0."
     return (1 if x > 0 else 0) - (1 if x < 0 else 0)
@@ -278,7 +283,7 @@ def conj(x):
 # ------------------------------------------------------------------------------------------- powers and roots
 @pointwise(name="pow.op", at=(),
            vjp={"x": lambda g, x, y: _pow_x(g, x, y), "y": lambda g, x, y, out: _pow_y(g, x, y, out)},
-           domain=(0.3, 3), cost=3)
+           only=NUMERIC, kernel="pow", domain=(0.3, 3), cost=3)
 def power(x, y):
     "x to the power y."
     return x ** y
@@ -313,19 +318,21 @@ def pow(x, y):
         if isinstance(y, int | float) and not isinstance(y, bool):
             if d.category < FLOAT and isinstance(y, int) and y < 0:
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
-            if d.category >= FLOAT or isinstance(y, int):
+            if d.category >= FLOAT or d.category == INT and isinstance(y, int):
                 if y == 2:
                     return square(x)
                 if y == 3:
                     return cube(x)
                 if y == 1:
-                    return positive(x)
+                    return copied(x)
                 if d.category == FLOAT and y == 0.5:
                     return sqrt(x)
                 if d.category == FLOAT and y == -1:
                     return reciprocal(x)
                 if d.category == FLOAT and y == -0.5:
                     return rsqrt(x)
+        elif d.category == BOOL and isinstance(y, bool):
+            return bitwise_or(x, not y)
     return power(x, y)
 
 
@@ -351,9 +358,9 @@ def rsqrt(x):
     return 1 / math.sqrt(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, out: g * (x / out).masked_fill(out == 0, 0),
-                                    "y": lambda g, y, out: g * (y / out).masked_fill(out == 0, 0)},
-           strict=("x", "y"))
+@pointwise(only=(FLOAT,), strict=("x", "y"),
+           vjp={"x": lambda g, x, out: g * (x / out).masked_fill(out == 0, 0),
+                "y": lambda g, y, out: g * (y / out).masked_fill(out == 0, 0)})
 def hypot(x, y):
     "√(x² + y²), without overflow on the way."
     a = abs(x)
@@ -407,7 +414,7 @@ def log1p(x):
     return math.log1p(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), name="logaddexp.op", at=(), strict=("x", "y"), cost=2,
+@pointwise(only=(FLOAT,), name="logaddexp.op", at=(), strict=("x", "y"), cost=2,
            vjp={"x": lambda g, x, y: g * sigmoid(x - y), "y": lambda g, x, y: g * sigmoid(y - x)})
 def log_add(x, y):
     "log(eˣ + eʸ), without overflow."
@@ -419,8 +426,11 @@ def log_add(x, y):
 @composite
 def logaddexp(x, y):
     "log(eˣ + eʸ), elementwise, without overflow."
-    if not (getattr(x, "dtype", None) and x.dtype.is_complex):
+    need_tensors("logaddexp", x, y)
+    d = result_type(x, y)
+    if not d.is_complex:
         return log_add(x, y)
+    x, y = x.to(d), y.to(d)
     first = x.real >= y.real
     large, small = where(first, x, y), where(first, y, x)
     return large + log(1 + exp(small - large))
@@ -436,6 +446,8 @@ def sigmoid(x):
 @composite(at=EVERYWHERE)
 def logit(x, eps=None):
     "log(x / (1 − x)), with x first clamped to [eps, 1 − eps] if eps is given."
+    if x.dtype.is_complex:
+        raise unimplemented("logit_cpu", x.dtype)
     if eps is not None:
         from .clamp import clamp
         x = clamp(x, eps, 1 - eps)
@@ -487,7 +499,7 @@ def atan(x):
 
 @pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g, x, y: g * (y / (x * x + y * y)),
                                     "y": lambda g, x, y: g * (-x / (x * x + y * y))},
-           cost=2, strict=("x", "y"))
+           only=(FLOAT,), cost=2, strict=("x", "y"))
 def atan2(x, y):
     "The angle of the point (y, x), in radians."
     return math.atan2(x, y)
@@ -538,21 +550,21 @@ def atanh(x):
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: g * TWO_OVER_SQRT_PI * exp(-x * x)},
-           at=EVERYWHERE, cost=1)
+           at=EVERYWHERE, kernel="erf_vml_cpu", cost=1)
 def erf(x):
     "2/√π ∫₀ˣ e^(−t²) dt."
     return math.erf(x)
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: -g * TWO_OVER_SQRT_PI * exp(-x * x)},
-           at=EVERYWHERE, cost=1)
+           at=EVERYWHERE, kernel="erfc_vml_cpu", cost=1)
 def erfc(x):
     "1 − erf(x), accurate for large x."
     return math.erfc(x)
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g, x: g * _digamma(x)}, cost=20,
-           domain=(0.3, 4))
+           kernel="lgamma_vml_cpu", domain=(0.3, 4))
 def lgamma(x):
     "The logarithm of |Γ(x)|."
     return math.lgamma(x)
@@ -563,13 +575,15 @@ def _digamma(x):
     return digamma(x)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g: g * (PI / 180)})
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g: g * (PI / 180)},
+           refused={COMPLEX: (RuntimeError, "deg2rad is not supported for complex tensors.")})
 def deg2rad(x):
     "Degrees to radians."
     return x * (PI / 180)
 
 
-@pointwise(dtype=INT_TO_FLOAT, vjp={"x": lambda g: g * (180 / PI)})
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), vjp={"x": lambda g: g * (180 / PI)},
+           refused={COMPLEX: (RuntimeError, "rad2deg is not supported for complex tensors.")})
 def rad2deg(x):
     "Radians to degrees."
     return x * (180 / PI)
@@ -581,10 +595,11 @@ def _rounding(name: str, doc: str, body):
     op = pointwise(body, name=name + ".float", at=(), only=(FLOAT,), vjp={"x": lambda g: g * 0})
 
     def entry(x):
-        if x.dtype.is_complex or x.dtype.category == BOOL:
-            raise RuntimeError(f'"{name}" not implemented for '
-                               f'\'{ {"bool": "Bool"}.get(x.dtype.name, "ComplexFloat") }\'')
-        return op(x) if x.dtype.is_floating_point else positive(x)
+        if x.dtype.is_complex:
+            raise NotImplementedError(f"{name} is not supported for complex inputs")
+        if x.dtype.category == BOOL:
+            raise unimplemented(name + "_vml_cpu", x.dtype)
+        return op(x) if x.dtype.is_floating_point else copied(x)
     entry.__name__, entry.__doc__ = name, doc
     return composite(entry)
 
@@ -596,7 +611,6 @@ trunc = _rounding("trunc", "x without its fraction.", lambda x: math.trunc(x))
 
 def rint(x):
     """Round half to even (an intrinsic of kernels.expr)."""
-    import numpy as np
     return np.rint(x)
 
 
@@ -613,9 +627,9 @@ def nearest(x):
 def round(x, *, decimals=0):
     "x to the nearest integer (or to `decimals` places), ties to even."
     if not x.dtype.is_floating_point:
-        if decimals != 0:
-            raise RuntimeError(f'"round_cpu" not implemented for \'{x.dtype.name.capitalize()}\'')
-        return positive(x)
+        if decimals != 0 or x.dtype.category != INT:
+            raise unimplemented("round_cpu" if decimals else "round_vml_cpu", x.dtype)
+        return copied(x)
     if decimals == 0:
         return nearest(x)
     scale = 10.0 ** abs(decimals) if decimals > 0 else 10.0 ** -decimals
@@ -653,6 +667,7 @@ for _op in (_isinf, _isfinite):
     _op.op.at = ()
 signbit = _comparison("signbit", "Whether the sign bit of x is "
                                  "set.", lambda x: math.copysign(1.0, x) < 0, REAL)
+signbit.op.refused = {COMPLEX: (NotImplementedError, "signbit is not implemented for complex tensors.")}
 
 
 @composite
@@ -671,9 +686,13 @@ def isfinite(x):
     return _isfinite(x)
 
 
+def _real_only(name: str) -> dict:
+    return {COMPLEX: (RuntimeError, f"{name} not implemented for complex tensors.")}
+
+
 @pointwise(only=REAL,
            vjp={"x": lambda g, x, y: _chosen(g, x, y, gt), "y": lambda g, x, y: _chosen(g, y, x, gt)},
-           strict=("x", "y"))
+           strict=("x", "y"), refused=_real_only("maximum"))
 def maximum(x, y):
     "The larger of x and y; NaN if either is."
     return x if x != x else (x if x > y else y)
@@ -681,7 +700,7 @@ def maximum(x, y):
 
 @pointwise(only=REAL,
            vjp={"x": lambda g, x, y: _chosen(g, x, y, lt), "y": lambda g, x, y: _chosen(g, y, x, lt)},
-           strict=("x", "y"))
+           strict=("x", "y"), refused=_real_only("minimum"))
 def minimum(x, y):
     "The smaller of x and y; NaN if either is."
     return x if x != x else (x if x < y else y)
@@ -693,14 +712,16 @@ def _chosen(g, x, y, wins):
 
 
 @pointwise(only=REAL, vjp={"x": lambda g, x, y: where(ge(x, y) | isnan(y), g, g * 0),
-                           "y": lambda g, x, y: where(ge(x, y) | isnan(y), g * 0, g)}, strict=("x", "y"))
+                           "y": lambda g, x, y: where(ge(x, y) | isnan(y), g * 0, g)}, strict=("x", "y"),
+           refused=_real_only("fmax"))
 def fmax(x, y):
     "The larger of x and y; a NaN gives way to a number."
     return y if x != x else (x if (x > y) or (y != y) else y)
 
 
 @pointwise(only=REAL, vjp={"x": lambda g, x, y: where(le(x, y) | isnan(y), g, g * 0),
-                           "y": lambda g, x, y: where(le(x, y) | isnan(y), g * 0, g)}, strict=("x", "y"))
+                           "y": lambda g, x, y: where(le(x, y) | isnan(y), g * 0, g)}, strict=("x", "y"),
+           refused=_real_only("fmin"))
 def fmin(x, y):
     "The smaller of x and y; a NaN gives way to a number."
     return y if x != x else (x if (x < y) or (y != y) else y)
@@ -738,13 +759,13 @@ def invert(self):
     return bitwise_not(self)
 
 
-@pointwise(only=(INT,), strict=())
+@pointwise(only=(INT,), strict=(), kernel="lshift_cpu")
 def bitwise_left_shift(x, y):
     "x shifted left by y bits."
     return x << y
 
 
-@pointwise(only=(INT,), strict=())
+@pointwise(only=(INT,), strict=(), kernel="rshift_cpu")
 def bitwise_right_shift(x, y):
     "x shifted right by y bits."
     return x >> y
@@ -799,14 +820,44 @@ def mix(x, y, w):
 @composite
 def lerp(x, y, weight):
     "x + weight · (y − x): linear interpolation."
-    if hasattr(y, "layout") and x.dtype is not y.dtype:
-        raise RuntimeError(f"expected dtype {x.dtype.name.replace('float32', 'float')} for `end` but got "
-                           f"dtype {y.dtype.name.replace('float64', 'double')}")
+    lerp_types(x, y, weight)
     return mix(x, y, weight)
 
 
-@pointwise(name="addcmul.op", at=(), vjp={"x": lambda g: g, "y": lambda g, z, value: g * conj(z * value),
-                                          "z": lambda g, y, value: g * conj(y * value)})
+def lerp_types(x, y, weight) -> None:
+    """The errors of lerp's types: all the same, and floating or complex."""
+    if not (hasattr(x, "layout") and hasattr(y, "layout")):
+        raise no_overload("lerp", (x, y, weight))
+    d, tensor = x.dtype, hasattr(weight, "layout")
+    for name, v in (("end", y), ("weight", weight)):
+        if hasattr(v, "layout") and v.dtype is not d and (name == "end" or v.ndim):
+            from .index import c_name
+            raise RuntimeError(f"expected dtype {c_name(d)} for `{name}` but got dtype {c_name(v.dtype)}")
+    if tensor:  # of no dimensions: it takes part in the type of the result
+        d = result_type(x, y, weight)
+    if d.category < FLOAT:
+        raise unimplemented("lerp_kernel_tensor" if tensor else "lerp_kernel_scalar", d)
+    number_of(d, weight)
+
+
+_NUMBER_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t",
+                 "float64": "double"}
+
+
+def number_of(d, v):
+    """A factor as the type d that it multiplies: for integers without its fraction. RuntimeError where it
+    does not fit."""
+    if isinstance(v, complex) and not d.is_complex:
+        if v.imag:
+            kind = _NUMBER_TYPES.get(d.name, "float")
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        v = v.real
+    return int(v) if isinstance(v, float) and d.category < FLOAT else v
+
+
+@pointwise(name="addcmul.op", at=(), only=NUMERIC, kernel="addcmul_cpu_out",
+           vjp={"x": lambda g: g, "y": lambda g, z, value: g * conj(z * value),
+                "z": lambda g, y, value: g * conj(y * value)})
 def plus_product(x, y, z, *, value=1):
     "x + value · y · z."
     return x + value * y * z
@@ -815,6 +866,8 @@ def plus_product(x, y, z, *, value=1):
 @composite
 def addcmul(x, tensor1, tensor2, *, value=1):
     "x + value · tensor1 · tensor2, elementwise."
+    if type(value) is not int:
+        value = number_of(result_type(x, tensor1, tensor2), value)
     return plus_product(x, tensor1, tensor2, value=value)
 
 
@@ -835,6 +888,8 @@ def addcdiv(x, tensor1, tensor2, *, value=1):
                            "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
                            "tensor2) for float inputs. The future addcdiv behavior is just the latter "
                            "implementation: (input + value * tensor1 / tensor2), for all dtypes.")
+    if type(value) is not int:
+        value = number_of(result_type(x, tensor1, tensor2), value)
     return plus_quotient(x, tensor1, tensor2, value=value)
 
 
@@ -849,8 +904,14 @@ def finite(x, *, nan, posinf, neginf):
 def nan_to_num(x, nan=None, posinf=None, neginf=None):
     "x with NaN (→ 0), inf and −inf (→ the largest and lowest numbers) replaced."
     from ..dtypes import finfo
+    for i, (name, v) in enumerate((("nan", nan), ("posinf", posinf), ("neginf", neginf))):
+        if isinstance(v, complex):
+            raise TypeError(f"nan_to_num(): argument '{name}' (position {i + 2}) must be float, not complex")
     if x.dtype.category < FLOAT:
-        return positive(x)
+        return copied(x)
+    if x.dtype.is_complex:
+        from .create import complex_
+        return complex_(*[nan_to_num(part, nan, posinf, neginf) for part in (x.real, x.imag)])
     f = finfo(x.dtype)
     return finite(x, nan=0.0 if nan is None else float(nan),
                   posinf=f.max if posinf is None else float(posinf),
@@ -871,10 +932,21 @@ def sign_product(x, y):
 
 
 @pointwise(vjp={"x": lambda g: g * 0, "values": lambda g, x: where(eq(x, 0), g, zero_of(g))}, only=REAL,
-           strict=("x", "values"))
-def heaviside(x, values):
+           strict=("x", "values"), name="heaviside.op", at=())
+def step(x, values):
     "0 for x < 0, 1 for x > 0, `values` at 0."
     return values if x == 0 else (1 if x > 0 else 0)
+
+
+@composite
+def heaviside(x, values):
+    "0 for x < 0, 1 for x > 0, `values` at 0."
+    if hasattr(x, "layout") and hasattr(values, "layout"):
+        if x.dtype.is_complex or values.dtype.is_complex:
+            raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+        if x.dtype is not values.dtype:
+            raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return step(x, values)
 
 
 @pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 from .. import dtypes as D
-from ..dispatch import dims_of, not_a_tensor
+from ..dispatch import TITLES, dims_of, need_tensors
 from ..kinds import BOOL_TO_LONG, FLOAT_ONLY, composite, reduction
 from .create import zeros
 from .pointwise import abs_, conj, eq, exp, log, ne, where
@@ -100,7 +100,8 @@ def nansum(x, dim=None, keepdim=False, *, dtype=None):
 def nanmean(x, dim=None, keepdim=False, *, dtype=None):
     "The mean of the elements that are not NaN."
     if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        raise RuntimeError("nanmean(): integral types are not supported for self tensor")
+        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
+                           + TITLES[x.dtype.name])
     good = eq(x, x)
     return nansum(x, dim, keepdim, dtype=dtype) / sum(good, dim, keepdim).to(dtype or x.dtype)
 
@@ -167,6 +168,11 @@ def _correction(unbiased, correction) -> float:
     return 1.0 if correction is None else float(correction)
 
 
+def _needs_floats(name: str, x) -> None:
+    if x.dtype.category < D.FLOAT:
+        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+
+
 def _spread_args(name, dim, unbiased, correction, keepdim):
     """var(dim, unbiased, keepdim) and var(unbiased) by position, as PyTorch's overloads take them."""
     if isinstance(dim, bool):
@@ -200,8 +206,7 @@ def _var_grad(g, x, dim, keepdim, correction):
 def var(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     "The variance, over all or the given dimensions; correction 1 unless told otherwise."
     dim, c, keepdim = _spread_args("var", dim, unbiased, correction, keepdim)
-    if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        raise RuntimeError("std and var only support floating point and complex dtypes")
+    _needs_floats("std and var", x)
     return variance(x, dims_of("var", dim, x.ndim), c, keepdim)
 
 
@@ -217,14 +222,14 @@ def deviation(x, dim, correction, keepdim):
 def std(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     "The standard deviation, over all or the given dimensions; correction 1 unless told otherwise."
     dim, c, keepdim = _spread_args("std", dim, unbiased, correction, keepdim)
-    if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        raise RuntimeError("std and var only support floating point and complex dtypes")
+    _needs_floats("std and var", x)
     return deviation(x, dims_of("std", dim, x.ndim), c, keepdim)
 
 
 @composite(at=("torch",))
 def var_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     "(variance, mean)."
+    _needs_floats("var_mean", x)
     d = None if isinstance(dim, bool) else dim
     return var(x, dim, unbiased, keepdim, correction=correction), mean(x, d, keepdim)
 
@@ -232,6 +237,7 @@ def var_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
 @composite(at=("torch",))
 def std_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     "(standard deviation, mean)."
+    _needs_floats("std_mean", x)
     d = None if isinstance(dim, bool) else dim
     return std(x, dim, unbiased, keepdim, correction=correction), mean(x, d, keepdim)
 
@@ -274,11 +280,8 @@ def allclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
 @composite
 def isclose(x, y, rtol=1e-05, atol=1e-08, equal_nan=False):
     "Whether |x − y| ≤ atol + rtol · |y|, elementwise."
-    for p, v in (("input", x), ("other", y)):
-        if not hasattr(v, "layout"):
-            raise not_a_tensor("isclose", p, v)
+    need_tensors("isclose", x, y)
     if x.dtype is not y.dtype:
-        from ..dispatch import TITLES
         raise RuntimeError(f"{TITLES[x.dtype.name]} did not match {TITLES[y.dtype.name]}")
     if rtol < 0:
         raise RuntimeError(f"rtol must be greater than or equal to zero, but got {rtol}")
@@ -304,4 +307,9 @@ def equal(x, y):
 def dist(x, y, p=2):
     "The p-norm of x − y."
     from .linalg import norm
-    return norm(x - y, p)
+    need_tensors("dist", x, y)
+    d = x - y
+    if d.dtype.category < D.FLOAT:
+        raise RuntimeError("norm(): input dtype should be either floating point or complex. Got "
+                           f"{TITLES[d.dtype.name]} instead.")
+    return norm(d, p)

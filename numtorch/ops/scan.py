@@ -4,8 +4,8 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import TITLES, Meta, wrap_dim
-from ..dtypes import int64
+from ..dispatch import Meta, unimplemented, wrap_dim
+from ..dtypes import FLOAT, int64
 from ..kinds import composite, opaque
 from .create import zeros
 from .index import inplace, scatter_add
@@ -80,8 +80,8 @@ def _logcumsumexp_gradient(g, x, dim, out):
 def logcumsumexp(x, dim):
     "out[i] = log(exp(x[0]) + … + exp(x[i])) along `dim`."
     wrap_dim(dim, x.ndim)
-    if not x.dtype.is_floating_point:
-        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{TITLES[x.dtype.name]}'")
+    if x.dtype.category < FLOAT:
+        raise unimplemented("logcumsumexp_out_cpu", x.dtype)
     return Meta(x.shape, x.dtype)
 
 
@@ -93,6 +93,8 @@ def _to_places(g, x_meta, dim, places):
 def running_max(x, dim):
     "The largest element so far, and its index."
     wrap_dim(dim, x.ndim)
+    if x.dtype.is_complex and x.ndim:
+        raise unimplemented("cummax_cpu", x.dtype)
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)
 
 
@@ -100,6 +102,8 @@ def running_max(x, dim):
 def running_min(x, dim):
     "The smallest element so far, and its index."
     wrap_dim(dim, x.ndim)
+    if x.dtype.is_complex and x.ndim:
+        raise unimplemented("cummin_cpu", x.dtype)
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)
 
 

@@ -6,13 +6,12 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import TITLES, Meta, not_a_tensor
-from ..dtypes import BOOL, FLOAT, INT, get_default_dtype, int32, result_type
+from ..dispatch import Meta, need_tensors, unimplemented
+from ..dtypes import BOOL, FLOAT, INT, float64, get_default_dtype, int32, result_type
 from ..kernels import special as K
 from ..kinds import INT_TO_FLOAT, composite, opaque, pointwise
 from ..layouts import broadcast
-from .index import inplace
-from .pointwise import eq, exp, exp2, lgamma, log, sign, where
+from .pointwise import eq, exp, exp2, lgamma, log, power, sign, where
 
 TM = ("torch", "Tensor")
 SPECIAL_ONLY = ("special",)
@@ -43,7 +42,7 @@ def zeta(x, y):
     return zeta_of(x, y)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, cost=20, domain=(0.3, 4),
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, kernel="digamma", cost=20, domain=(0.3, 4),
            vjp={"x": lambda g, x: g * zeta_of(2.0, x)})
 def digamma(x):
     "The derivative of log gamma(x)."
@@ -77,8 +76,10 @@ def mvlgamma(x, p):
     "log of the multivariate gamma function: log(pi) p (p - 1) / 4 + the sum of lgamma(x - j / 2), j < p."
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
-    if x.dtype.is_complex or x.dtype.category == BOOL:
-        raise RuntimeError(f"mvlgamma: The input tensor may not be {TITLES[x.dtype.name]}")
+    if x.dtype.category == BOOL:
+        raise RuntimeError("The input tensor may not be a boolean tensor.")
+    if x.dtype.is_complex:
+        raise unimplemented("arange_cpu", x.dtype)
     out = lgamma(x) + math.log(math.pi) * p * (p - 1) / 4
     for j in range(1, p):
         out = out + lgamma(x - 0.5 * j)
@@ -91,10 +92,11 @@ def _igamma_grad(g, x, y):
 
 
 def _two_real(name: str, x, y) -> Meta:
+    need_tensors(name, x, y)
     d = result_type(x, y)
-    if d.is_complex:
-        raise RuntimeError(f"\"{name}\" not implemented for '{TITLES[d.name]}'")
-    return Meta(broadcast(x.shape, y.shape), d if d.category >= FLOAT else get_default_dtype())
+    if d.category != FLOAT:
+        raise unimplemented(name + "_cpu", d)
+    return Meta(broadcast(x.shape, y.shape), d)
 
 
 @opaque(at=(), vjp={"y": _igamma_grad})
@@ -129,8 +131,8 @@ def _no_gradient(what: str, x) -> None:
 
 
 # -------------------------------------------------------------------------------------------- error functions
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, cost=20, domain=(-0.9, 0.9),
-           vjp={"x": lambda g, out: g * (0.5 * SQRT_PI) * exp(out * out)})
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, kernel="erfinv_vml_cpu", cost=20,
+           domain=(-0.9, 0.9), vjp={"x": lambda g, out: g * (0.5 * SQRT_PI) * exp(out * out)})
 def erfinv(x):
     "The inverse of erf; +-inf at +-1, NaN beyond."
     return K.erfinv(float(x))
@@ -143,7 +145,7 @@ def erfcx(x):
     return K.erfcx(float(x))
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, cost=2,
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=SPECIAL_ONLY, kernel="erf_vml_cpu", cost=2,
            vjp={"x": lambda g, x: g * exp(-0.5 * x * x) / math.sqrt(2 * math.pi)})
 def ndtr(x):
     "P(N(0, 1) <= x), the normal distribution function."
@@ -165,7 +167,8 @@ def log_ndtr(x):
 
 
 # ------------------------------------------------------------------------------------------- Bessel functions
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, cost=20, vjp={"x": lambda g, x: g * i1(x)})
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=EVERYWHERE, kernel="i0_vml_cpu", cost=20,
+           vjp={"x": lambda g, x: g * i1(x)})
 def i0(x):
     "I_0(x), the modified Bessel function of the first kind of order 0."
     return K.bessel_i0(float(x))
@@ -199,17 +202,17 @@ def i1e(x):
 
 
 @opaque(at=())
-def scipy_function(x, which):
-    "The function of SciPy called `which`, elementwise."
+def scipy_function(x, which, name):
+    "The function of SciPy called `which` and here `name`, elementwise."
     if x.dtype.is_complex:
-        raise RuntimeError(f"\"{which}\" not implemented for '{TITLES[x.dtype.name]}'")
+        raise unimplemented(f"{name}_cpu", x.dtype)
     return Meta(x.shape, x.dtype if x.dtype.category >= FLOAT else get_default_dtype())
 
 
 def _from_scipy(name: str, which: str, doc: str):
     def entry(x):
         _no_gradient(f"special_{name}", x)
-        return scipy_function(x, which)
+        return scipy_function(x, which, name)
     entry.__name__, entry.__doc__ = name, doc
     return composite(entry, at=SPECIAL_ONLY)
 
@@ -334,7 +337,7 @@ def xlog1py(x, y):
     return y if y != y else (0 if x == 0 else r)
 
 
-@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), cost=2, strict=("x", "y"),
+@pointwise(only=(FLOAT,), cost=2, strict=("x", "y"),
            vjp={"x": lambda g, x, y: g / (1 + exp2(y - x)), "y": lambda g, x, y: g / (1 + exp2(x - y))})
 def logaddexp2(x, y):
     "log2(2^x + 2^y), without overflow."
@@ -346,7 +349,11 @@ def logaddexp2(x, y):
 @composite
 def ldexp(x, y):
     "x times 2^y, elementwise."
-    _tensors("ldexp", x, y)
+    need_tensors("ldexp", x, y)
+    if y.dtype.category == BOOL and x.dtype.is_floating_point:
+        raise unimplemented("ldexp_cpu_exp", y.dtype)
+    if x.dtype.category == FLOAT and y.dtype.category == INT:
+        return x * power(2.0, y.to(float64)).to(x.dtype)
     return x * (2.0 ** y)
 
 
@@ -365,43 +372,53 @@ def frexp(x):
 
 
 # ------------------------------------------------------------------------------------ integers and neighbours
-def _tensors(name: str, x, y) -> None:
-    for p, v in (("input", x), ("other", y)):
-        if not hasattr(v, "layout"):
-            raise not_a_tensor(name, p, v)
-
-
 def _integral(name: str, x, y) -> Meta:
-    _tensors(name, x, y)
+    need_tensors(name, x, y)
     d = result_type(x, y)
     if d.category != INT:
-        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{TITLES[d.name]}'")
+        raise unimplemented(f"{name}_cpu", d)
     return Meta(broadcast(x.shape, y.shape), d)
 
 
-@opaque
-def gcd(x, y):
+@opaque(at=())
+def common_divisor(x, y):
     "The greatest common divisor of integers, elementwise; never negative."
     return _integral("gcd", x, y)
 
 
-@opaque
-def lcm(x, y):
+@opaque(at=())
+def common_multiple(x, y):
     "The least common multiple of integers, elementwise; never negative."
     return _integral("lcm", x, y)
 
 
-@opaque(vjp={"x": lambda g: g, "y": lambda g: g * 0})
+@composite
+def gcd(x, y):
+    "The greatest common divisor of integers, elementwise; never negative."
+    return common_divisor(x, y)
+
+
+@composite
+def lcm(x, y):
+    "The least common multiple of integers, elementwise; never negative."
+    return common_multiple(x, y)
+
+
+@opaque(at=(), half="native", vjp={"x": lambda g: g, "y": lambda g: g * 0})
+def neighbour(x, y):
+    "The next number after x towards y, of the same floating type."
+    return Meta(broadcast(x.shape, y.shape), x.dtype)
+
+
+@composite
 def nextafter(x, y):
     "The next floating number after x towards y, elementwise."
-    _tensors("nextafter", x, y)
+    need_tensors("nextafter", x, y)
     d = result_type(x, y)
-    if d.category != FLOAT or d.itemsize == 2:
-        raise NotImplementedError(f"\"nextafter_cpu\" not implemented for '{TITLES[d.name]}'")
-    return Meta(broadcast(x.shape, y.shape), d)
+    if d.category != FLOAT:
+        raise unimplemented("nextafter_cpu", d)
+    return neighbour(x.to(d), y.to(d))
 
-
-gcd_, lcm_, nextafter_ = inplace(gcd), inplace(lcm), inplace(nextafter)
 
 METHODS = {"polygamma": _polygamma_method, "polygamma_": _polygamma_inplace}
 SPECIAL = {"gammainc": igamma, "gammaincc": igammac, "multigammaln": mvlgamma}

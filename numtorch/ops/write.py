@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 from .. import devices
+from .. import dtypes as D
 from .. import layouts as L
-from ..dispatch import Node, check_inplace, edge, written
+from ..dispatch import TITLES, Node, check_cast, check_inplace, edge, not_a_tensor, written
 from ..storage import Storage
 from ..tensor import Tensor, ndarray_of
 from . import pointwise as P
-from .clamp import at_least, at_most, between
+from .clamp import limit
+from .special import ldexp
 
 
 class _Fill:
@@ -91,7 +93,7 @@ def sub_(self, other, *, alpha=1):
     P._no_bool_sub(self, other)
     if isinstance(alpha, int | float) and alpha == 1:
         return P.minus.op.inplace(self, other)
-    return P.plus_scaled.op.inplace(self, other, alpha=-alpha)
+    return P.plus_scaled.op.inplace(self, other, alpha=-P._checked_alpha(self, other, alpha))
 
 
 def div_(self, other, *, rounding_mode=None):
@@ -103,6 +105,8 @@ def div_(self, other, *, rounding_mode=None):
 
 def addcmul_(self, tensor1, tensor2, *, value=1):
     """self += value · tensor1 · tensor2."""
+    if type(value) is not int:
+        value = P.number_of(P.result_type(self, tensor1, tensor2), value)
     return P.plus_product.op.inplace(self, tensor1, tensor2, value=value)
 
 
@@ -113,18 +117,49 @@ def addcdiv_(self, tensor1, tensor2, *, value=1):
 
 def lerp_(self, end, weight):
     """self += weight · (end − self)."""
+    P.lerp_types(self, end, weight)
     return P.mix.op.inplace(self, end, weight)
 
 
 def clamp_(self, min=None, max=None):
     """Limit the elements to [min, max]."""
-    if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if max is None:
-        return at_least.op.inplace(self, min)
-    if min is None:
-        return at_most.op.inplace(self, max)
-    return between.op.inplace(self, min, max)
+    return limit(self, min, max, inplace=True)
+
+
+def clamp_min_(self, min):
+    """Raise the elements below `min` to it."""
+    return limit(self, min, None, "clamp_min", True)
+
+
+def clamp_max_(self, max):
+    """Lower the elements above `max` to it."""
+    return limit(self, None, max, "clamp_max", True)
+
+
+def abs_(self):
+    """Replace the elements by their magnitudes."""
+    if self.dtype.is_complex:
+        raise RuntimeError("In-place abs is not supported for complex tensors.")
+    return P.abs_.op.inplace(self)
+
+
+def float_power_(self, exponent):
+    """Raise the elements, which must be float64 or complex128, to a power."""
+    d = D.complex128 if D.result_type(self, exponent).is_complex else D.float64
+    if self.dtype is not d:
+        raise RuntimeError(f"the base given to float_power_ has dtype {TITLES[self.dtype.name]} but the "
+                           f"operation's result requires dtype {TITLES[d.name]}")
+    return self.copy_(P.float_power(self.clone(), exponent))
+
+
+def ldexp_(self, other):
+    """Multiply the elements by 2^other."""
+    if not isinstance(other, Tensor):
+        raise not_a_tensor("ldexp_", "other", other, 0)
+    if self.dtype.category < D.FLOAT:
+        raise RuntimeError(f"ldexp can't be cast to the desired output type {TITLES[self.dtype.name]}")
+    check_cast(D.result_type(self, other), self.dtype)
+    return self.copy_(ldexp(self.clone(), other))
 
 
 def t_(self):
@@ -262,6 +297,7 @@ def _is_pinned(self, device=None) -> bool:
 
 METHODS = {f.__name__: f for f in (
     fill_, zero_, fill_diagonal_, add_, sub_, div_, addcmul_, addcdiv_, lerp_, clamp_, t_, transpose_,
+    clamp_min_, clamp_max_, abs_, float_power_, ldexp_,
     as_strided_, squeeze_, unsqueeze_, resize_, resize_as_, set_, apply_, map_, share_memory_, pin_memory,
     is_shared, record_stream)}
 METHODS["is_pinned"], METHODS["clip_"] = _is_pinned, clamp_

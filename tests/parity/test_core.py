@@ -276,7 +276,8 @@ def test_promotion_of_every_pair(name):
 def test_promotion_with_numbers(name):
     cases = list(itertools.product(DTYPES, ((2,), ()), (True, 3, 2.5, 1j)))
     for a, shape, n in cases:
-        x, y = each(binary, name, a, shape, n, None, "meta")
+        x = outcome(partial(binary, torch, name, a, shape, n))  # on meta its pow(bool, bool) differs
+        y = outcome(partial(binary, numtorch, name, a, shape, n, None, "meta"))
         if x[1] is None and y[1] is None and "complex32" not in str(x[0].dtype):
             assert str(x[0].dtype) == str(y[0].dtype), f"{name} {a} {shape} {n}"
     for a, shape, n in random.Random(name).sample(cases, 15):
