@@ -101,13 +101,14 @@ get_printoptions = getattr(printing, "get_printoptions", None)
 
 _LAZY = ("amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
          "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal", "vision")
+_FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler"}
 
 
 def __getattr__(name: str):
     """Submodules that are not imported until used; PyTorch's error for what does not exist."""
     import importlib
-    if name in ("load", "save"):
-        return getattr(importlib.import_module(".serialization", __name__), name)
+    if name in _FROM:
+        return getattr(importlib.import_module(_FROM[name], __name__), name)
     if name in _LAZY:
         try:
             return importlib.import_module("." + name, __name__)
@@ -117,4 +118,4 @@ def __getattr__(name: str):
     raise AttributeError(f"module 'torch' has no attribute '{name}'")
 
 
-__all__ = [*[_n for _n in globals() if not _n.startswith("_")], "load", "save"]
+__all__ = [*[_n for _n in globals() if not _n.startswith("_")], *_FROM]

@@ -75,6 +75,8 @@ def backend(device: devices.device):
 
 def fresh(layout: Layout, d: D.dtype, device: devices.device) -> Tensor:
     """A new tensor with uninitialised memory."""
+    if state.lazy is not None and device is cpu:
+        return state.lazy.fresh(layout, d, device)
     t = new(Tensor)
     if device is cpu:
         a = empty(layout.numel, d.numpy)

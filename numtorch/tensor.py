@@ -118,6 +118,8 @@ class Tensor(metaclass=_TensorType):
     def data(self) -> Tensor:
         """The values, outside the tape and outside its version checks."""
         t = self.detach()
+        if state.lazy is not None:
+            return t
         t.storage = Storage(self.storage.array, self.storage.device, self.storage.size)
         return t
 
@@ -128,6 +130,9 @@ class Tensor(metaclass=_TensorType):
         if self.requires_grad and value.dtype.category < D.FLOAT:
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or "
                                "complex dtype")
+        if state.lazy is not None:
+            self.storage, self.layout, self.dtype = value.storage, value.layout, value.dtype
+            return
         version = self.storage.version  # belongs to the tensor, not to the memory
         self.storage = Storage(value.storage.array, value.storage.device, value.storage.size)
         self.storage.version = version

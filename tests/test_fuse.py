@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import numtorch as torch
-from numtorch.compile.fuse import Fused
-from numtorch.compile.trace import Untraceable, trace
+from numtorch.compiler.fuse import Fused
+from numtorch.compiler.trace import Untraceable, trace
 from numtorch.devices import cpu
 from numtorch.dispatch import backend, registry
 from numtorch.kinds import Composite

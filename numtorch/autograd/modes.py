@@ -18,6 +18,10 @@ class State(threading.local):
     callbacks: Any = None
     inference = False
     tracer: Any = None
+    # While `lazy` (compiler/lazy.py) is set, what would run is recorded instead; `small` is then -1, which keeps
+    # the fast paths of tiny tensors, whose sizes they compare with it, from running anything.
+    lazy: Any = None
+    small = 16_384  # elements up to which a kernel runs on the calling thread, holding the GIL
 
 
 state = State()

@@ -42,8 +42,8 @@ class Composite(Op):
                 key += (type(v), repr(v))  # 1, 1.0 and True, 0.0 and -0.0 are different numbers
         plan = self.plans.get(tuple(key))
         if plan is None:
-            from ..compile.fuse import Fused
-            from ..compile.trace import Untraceable, trace
+            from ..compiler.fuse import Fused
+            from ..compiler.trace import Untraceable, trace
             try:
                 graph, _ = trace(self.body, args)
                 if len(graph.inputs) != len(tensors):

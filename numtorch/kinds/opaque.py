@@ -73,19 +73,26 @@ class Opaque(Op):
             outs = [None if m is None else fresh(contiguous(tuple(m.shape)) if m.strides is None else
                                                  Layout(tuple(m.shape), tuple(m.strides)), m.dtype, device)
                     for m in (metas if many else (metas,))]
-            if device is not devices.meta:
-                halves = self.half != "native"
-                arrays = [None if o is None else
-                          _rounded(o) if halves and _is_half(o.dtype) else ndarray_of(o) for o in outs]
-                self.kernel(device)(*arrays, *[self._ndarray(args[p], halves) for p in self.params])
-                if halves:
-                    for o, a in zip(outs, arrays):
-                        if o is not None and a is not None and _is_half(o.dtype):
-                            _round_into(o, a)
+            if device is cpu and state.lazy is not None:
+                state.lazy.call(self, args, outs)
+            elif device is not devices.meta:
+                self.launch(args, outs, device)
             result = tuple(outs) if many else outs[0]
         if state.grad and self.rules and any(t.requires_grad for t in tensors):
             self.record(args, result)
         return result
+
+    def launch(self, args: dict[str, Any], outs: Sequence[Tensor | None],
+               device: devices.device = cpu) -> None:
+        """Run the kernel on checked arguments into tensors of the right shapes."""
+        halves = self.half != "native"
+        arrays = [None if o is None else
+                  _rounded(o) if halves and _is_half(o.dtype) else ndarray_of(o) for o in outs]
+        self.kernel(device)(*arrays, *[self._ndarray(args[p], halves) for p in self.params])
+        if halves:
+            for o, a in zip(outs, arrays):
+                if o is not None and a is not None and _is_half(o.dtype):
+                    _round_into(o, a)
 
     def _ndarray(self, v, halves: bool):
         if isinstance(v, Tensor):

@@ -216,11 +216,13 @@ class Plan:
     arguments."""
 
     __slots__ = ("layouts", "device", "kernel", "items", "cost", "fixed", "offsets", "tensors", "key", "make",
-                 "idle")
+                 "idle", "name", "tag", "build", "names", "shape")
 
     def __init__(self, name: str, tag: tuple, build: emit.Build, ins: Sequence[tuple[str, Any]],
                  outs: Sequence[tuple[Layout, D.dtype]], shape, device: devices.device, cost: float):
         self.layouts, self.device, self.kernel = list(outs), device, None
+        self.name, self.tag, self.build, self.shape = name, tag, build, shape
+        self.names = tuple([n for n, _ in ins])
         self.tensors = tuple([isinstance(v, Tensor) for _, v in ins])
         layouts = [*[l for l, _ in outs], *[v.layout for _, v in ins if isinstance(v, Tensor)]]
         sizes, steps = collapse(shape, [expanded(l, shape) for l in layouts])
@@ -264,6 +266,9 @@ class Plan:
 
     def run(self, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
         if self.idle:
+            return
+        if state.lazy is not None and self.device is cpu:
+            state.lazy.map(self, values, outs)
             return
         args: list = []
         offsets: list = []
@@ -322,9 +327,6 @@ def _result_layout(tensors: Sequence[Tensor], shape) -> Layout:
 
 
 # ---------------------------------------------------------------------------------------------- the fast path
-SMALL = 16_384  # elements up to which a kernel runs on the calling thread, holding the GIL
-
-
 def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
     """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the
     general path must decide."""
@@ -364,8 +366,10 @@ def _unary(op: Pointwise) -> Callable:
                 k = flat[input.dtype]
                 n = layout.numel
                 a = empty(n, k[2])
-                if n < SMALL:
+                if n < state.small:
                     k[0](0, n, a, input.storage.array)
+                elif state.lazy is not None:
+                    return op(input)
                 else:
                     jit.parallel(k[1], n, cost, (a, input.storage.array))
                 s = new(Storage)
@@ -420,18 +424,19 @@ def _binary(op: Pointwise) -> Callable:
                 number = numbered.get(type(other))
                 if number is not None:
                     k = number[d]
-                    y = other
                 elif layout is other.layout and d is other.dtype:
                     k = flat[d]
-                    y = other.storage.array
                 else:
                     return op(input, other)
                 n = layout.numel
                 a = empty(n, k[2])
-                if n < SMALL:
-                    k[0](0, n, a, input.storage.array, y)
+                if n < state.small:
+                    k[0](0, n, a, input.storage.array, other if number is not None else other.storage.array)
+                elif state.lazy is not None:
+                    return op(input, other)
                 else:
-                    jit.parallel(k[1], n, cost, (a, input.storage.array, y))
+                    jit.parallel(k[1], n, cost, (a, input.storage.array,
+                                                 other if number is not None else other.storage.array))
                 s = new(Storage)
                 s.array, s.device, s.version = a, cpu, 0
                 t = new(Tensor)

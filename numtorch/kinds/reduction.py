@@ -14,6 +14,7 @@ from ..dispatch import (
     array_of,
     backend,
     compute_name,
+    cpu,
     dims_of,
     fresh,
     into,
@@ -72,7 +73,9 @@ class Reduction(Op):
             plan = self.plans[key] = self.plan(x, dim, args["keepdim"], args["dtype"])
         dims, layout, kind, launches = plan
         out = fresh(layout, kind, x.storage.device)
-        if launches:
+        if launches and state.lazy is not None and x.storage.device is cpu:
+            state.lazy.fold(self, x, dims, args["keepdim"], args["dtype"], out)
+        elif launches:
             o, a = array_of(out), array_of(x)
             for launch in launches:
                 a = launch(o, a, x.layout.offset)

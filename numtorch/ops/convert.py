@@ -62,7 +62,7 @@ def move(dst: Tensor, src: Tensor) -> None:
             got.storage.array = backend(here).download(dense.storage.array)[:src.layout.numel]
             move(dst, got)
         return
-    if src.dtype is dst.dtype and here is devices.cpu:
+    if src.dtype is dst.dtype and here is devices.cpu and state.lazy is None:
         if dst.layout.contiguous and src.layout.contiguous:
             k, a, b = dst.layout.numel, dst.layout.offset, src.layout.offset
             dst.storage.typed(dst.dtype.numpy)[a:a + k] = src.storage.typed(src.dtype.numpy)[b:b + k]

@@ -9,6 +9,7 @@ import numpy as np
 from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
+from ..autograd.modes import state
 from ..dispatch import NUMBERS, TITLES, fresh
 from ..layouts import Layout
 from ..memory_format import memory_format as Format
@@ -54,7 +55,9 @@ def check_dtype(name: str, dtype) -> None:
 def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout | None = None) -> Tensor:
     """A new tensor with every element `value`."""
     t = fresh(layout or L.contiguous(shape), dtype, device)
-    if device is devices.cpu:
+    if state.lazy is not None and device is devices.cpu:
+        state.lazy.fill(t, value)
+    elif device is devices.cpu:
         t.storage.array.fill(bits_of(value, dtype))
     elif device is not devices.meta:
         from .convert import move

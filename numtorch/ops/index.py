@@ -51,7 +51,7 @@ def inplace(fn: Callable, at: tuple[str, ...] = ("Tensor",), direct: bool = Fals
 
     def body(x, *args, **kwargs):
         check_inplace(x, name)
-        if direct and x.dtype.itemsize != 2 and state.tracer is None:
+        if direct and x.dtype.itemsize != 2 and state.tracer is None and state.lazy is None:
             values = op.bind((x, *args), kwargs)
             others = [t for k, v in values.items() if k != op.params[0]
                       for t in (v if isinstance(v, (list, tuple)) else (v,)) if isinstance(t, Tensor)]

@@ -115,7 +115,10 @@ def _fill(x: Tensor, name: str, law: str, *parameters, generator: Generator | No
     device = x.storage.device
     if state.tracer is not None:
         return x.copy_(noise(x.detach(), law, parameters, g))
-    if device is devices.cpu:
+    if state.lazy is not None:
+        from .convert import move
+        move(x, noise(x.detach(), law, parameters, g))
+    elif device is devices.cpu:
         from ..kernels.cpu.random import noise as kernel
         kernel(ndarray_of(x), None, law, parameters, g)
     elif device is not devices.meta:

@@ -40,7 +40,9 @@ def fill_(self, value, entry=_fill):
                            "dimensions.")
     if state.tracer is not None:
         return state.tracer.fill(self, value)
-    if self.storage.device is devices.cpu:
+    if state.lazy is not None and source is None and self.storage.device is devices.cpu:
+        state.lazy.fill(self, value)
+    elif self.storage.device is devices.cpu and state.lazy is None:
         from .create import bits_of
         number = source.item() if source is not None else value
         if isinstance(number, complex) and not self.dtype.is_complex:
@@ -54,8 +56,8 @@ def fill_(self, value, entry=_fill):
     else:
         from .convert import move
         from .create import filled
-        move(self, filled(self.layout.shape, source.item() if source is not None else value, self.dtype,
-                          self.storage.device))
+        move(self, source.expand(self.layout.shape) if source is not None else
+             filled(self.layout.shape, value, self.dtype, self.storage.device))
     node = None
     if state.grad and (self.requires_grad or (source is not None and source.requires_grad)):
         node = Node(entry, (edge(self), edge(source) if source is not None else None), None, (), (), {})

@@ -1,0 +1,190 @@
+"""Lazy execution: while a Tracer is in force, what would run is recorded.
+
+The dispatcher, the tape, nn and optim run as ever: they check, promote, allocate and record gradients. Only
+the last step, a kernel that would fill memory, is put into a graph. Storages become Symbols, whose memory is a
+Value; code that asks a Symbol for its array gets it, after everything recorded so far has run. So any Python
+code gives the results it always gave, and what lies between two such questions is one graph."""
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import dtypes as D
+from ..autograd.modes import state
+from ..layouts import Layout
+from ..storage import Storage
+from ..tensor import Tensor
+from .graph import Graph, Node, Out, Ref, Value
+
+new = object.__new__
+_held = Storage.__dict__["array"]  # the slot itself, which Symbol's property hides
+
+
+class Symbol(Storage):
+    """A storage whose memory is not computed yet. It becomes a plain Storage when it is."""
+
+    __slots__ = ()
+
+    @property  # type: ignore[override]
+    def array(self):
+        value = _held.__get__(self)
+        value.tracer.ask(value)
+        return _held.__get__(self)
+
+    @array.setter
+    def array(self, a) -> None:
+        value = _held.__get__(self)
+        value.tracer.ask(value)
+        _held.__set__(self, a)
+
+    @property
+    def nbytes(self) -> int:
+        value = _held.__get__(self)
+        return value.numel * value.dtype.itemsize
+
+
+class Tracer:
+    """Records one stretch after another. `run(graph, values of its inputs) → arrays of its outputs` computes
+    one."""
+
+    def __init__(self, run: Callable[[Graph], list]):
+        self.run = run
+        self.thread = threading.get_ident()
+        self.nodes: list[Node] = []
+        self.made: list[weakref.ref] = []              # Symbols without memory
+        self.met: list[tuple[Storage, Value]] = []     # real storages, with their value before the stretch
+        self.breaks: list[str] = []
+
+    # ------------------------------------------------------------------------------------------ storages
+    def fresh(self, layout: Layout, d: D.dtype, device) -> Tensor:
+        """A new tensor whose memory will be written by what is recorded."""
+        s = new(Symbol)
+        s.device, s.version = device, 0
+        _held.__set__(s, Value(None, d, layout.numel, None, self, device))
+        self.made.append(weakref.ref(s))
+        t = new(Tensor)
+        t.storage, t.layout, t.dtype = s, layout, d
+        t.requires_grad, t._node, t._base = False, None, None
+        return t
+
+    def value(self, s: Storage) -> Value:
+        """The present content of a storage; a real one becomes a Symbol until the end of the stretch."""
+        if type(s) is Symbol:
+            return _held.__get__(s)
+        a = s.array
+        v = Value(None, D.by_numpy.get(a.dtype, D.bfloat16), a.size, a, self, s.device)
+        self.met.append((s, v))
+        s.__class__ = Symbol
+        _held.__set__(s, v)
+        return v
+
+    def ref(self, t: Tensor) -> Ref:
+        return Ref(self.value(t.storage), t.layout, t.dtype)
+
+    def _out(self, t: Tensor) -> Out:
+        """The value that a write to `t` makes."""
+        before = self.value(t.storage)
+        layout = t.layout
+        whole = (layout.numel * t.dtype.itemsize == before.numel * before.dtype.itemsize and not layout.offset
+                 and layout.covers())
+        dtype, numel = (t.dtype, layout.numel) if whole else (before.dtype, before.numel)
+        return Out(Value(None, dtype, numel, None, self, before.device), layout, t.dtype,
+                   None if whole else before)
+
+    def _add(self, kind: str, what, ins, targets: Sequence[Tensor | None], extra: tuple = ()) -> None:
+        outs = [None if t is None else self._out(t) for t in targets]
+        node = Node(kind, what, ins, outs, extra)
+        self.nodes.append(node)
+        for t, o in zip(targets, outs):
+            if t is not None and o is not None:
+                o.value.node = node
+                _held.__set__(t.storage, o.value)
+
+    # ------------------------------------------------------------------------------------------ what is recorded
+    def map(self, plan, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
+        """A pointwise plan over tensors and numbers."""
+        self._add("map", plan, [self.ref(v) if isinstance(v, Tensor) else v for v in values], outs)
+
+    def fold(self, op, x: Tensor, dims: tuple, keepdim: bool, dtype, out: Tensor) -> None:
+        """A reduction of x over dims."""
+        self._add("fold", op, [self.ref(x)], (out,), (dims, keepdim, dtype))
+
+    def call(self, op, args: dict[str, Any], outs: Sequence[Tensor | None]) -> None:
+        """An opaque op."""
+        ins: dict[str, Any] = {}
+        for k, v in args.items():
+            if isinstance(v, Tensor):
+                ins[k] = self.ref(v)
+            elif isinstance(v, list | tuple) and any(isinstance(t, Tensor) for t in v):
+                ins[k] = [self.ref(t) if isinstance(t, Tensor) else t for t in v]
+            else:
+                ins[k] = v
+        self._add("call", op, ins, outs, ("effect",) if "generator" in args else ())
+
+    def fill(self, t: Tensor, number) -> None:
+        """The same number everywhere in t."""
+        if t.layout.numel:
+            self._add("fill", None, [number], (t,))
+
+    # ------------------------------------------------------------------------------------------ execution
+    def leave(self, why: str) -> None:
+        """Run what was recorded, because code follows that is not to be recorded."""
+        self.breaks.append(why)
+        self.flush()
+
+    def ask(self, value: Value) -> None:
+        """Make memory hold what was recorded, because Python wants to see it."""
+        if threading.get_ident() != self.thread:
+            raise RuntimeError("a tensor of a function that another thread is compiling was read before its "
+                               "value was computed")
+        self.breaks.append(_here())
+        self.flush()
+
+    def flush(self) -> None:
+        """Run what was recorded; every Symbol becomes a Storage."""
+        lazy, state.lazy = state.lazy, None
+        try:
+            alive = [s for s in (r() for r in self.made) if s is not None and type(s) is Symbol]
+            values = [_held.__get__(s) for s in alive]
+            written = [(s, v, now) for s, v in self.met if (now := _held.__get__(s)) is not v]
+            nodes, met = self.nodes, self.met
+            self.nodes, self.made, self.met = [], [], []
+            wanted = values + [now for _, _, now in written]
+            arrays = self.run(Graph(nodes, [v for _, v in met], wanted)) if wanted or nodes else []
+        except BaseException as e:
+            for v in values:
+                v.tracer = Failed(e)
+            raise
+        finally:
+            state.lazy = lazy
+            for s, v in met:
+                s.__class__ = Storage
+                _held.__set__(s, v.array)
+        for s, a in zip(alive, arrays):
+            s.__class__ = Storage
+            _held.__set__(s, a)
+        for (s, v, _), a in zip(written, arrays[len(alive):]):
+            if a is not v.array:
+                v.array[...] = a if a.dtype == v.array.dtype else a.view(v.array.dtype)
+
+
+class Failed:
+    """Stands where a tensor was to be computed by a stretch that raised."""
+
+    def __init__(self, cause: BaseException):
+        self.cause = cause
+
+    def ask(self, value: Value) -> None:
+        raise RuntimeError("this tensor was not computed, because the compiled function that makes it stopped "
+                           "with an error") from self.cause
+
+
+def _here() -> str:
+    """The innermost line of user code."""
+    import sys
+    f = sys._getframe(2)
+    while f is not None and (f.f_globals.get("__name__") or "").startswith("numtorch"):
+        f = f.f_back
+    return f"{f.f_code.co_filename}:{f.f_lineno}" if f is not None else "?"
