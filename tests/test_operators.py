@@ -1,6 +1,7 @@
 """Operators case by case: gradients at the edges, complex numbers, refusals, what has no generated test."""
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -88,3 +89,88 @@ def test_gaussian_nll_with_a_variance_shared_along_any_one_dimension():
     assert math.isclose(F.gaussian_nll_loss(x, y, v).item(), want.item(), rel_tol=1e-6)
     with pytest.raises(ValueError, match="var is of incorrect size"):
         F.gaussian_nll_loss(x, y, torch.ones(1, 1, 5))
+
+
+def paths(time: int, target: list[int], blank: int = 0):
+    """Every sequence of `time` labels of 3 that reads as `target` once repeats and blanks are taken out."""
+    for path in itertools.product(range(3), repeat=time):
+        read = [c for i, c in enumerate(path) if c != blank and (i == 0 or c != path[i - 1])]
+        if read == target:
+            yield path
+
+
+@pytest.mark.parametrize("target", ([], [1], [1, 2], [1, 1], [2, 1, 2]), ids=str)
+def test_ctc_loss_is_the_sum_over_all_paths(target):
+    x = torch.randn(4, 2, 3, dtype=torch.float64).log_softmax(2)
+    want = -math.log(sum(math.exp(sum(x[t, 0, c].item() for t, c in enumerate(p))) for p in paths(4, target)))
+    padded = torch.tensor([target + [1] * (3 - len(target)), [2, 0, 0]])
+    got = F.ctc_loss(x, padded, [4, 3], [len(target), 1], reduction="none")
+    joined = F.ctc_loss(x, torch.tensor([*target, 2]), torch.tensor([4, 3]), torch.tensor([len(target), 1]),
+                        reduction="none")
+    one = F.ctc_loss(x[:, 0], torch.tensor(target, dtype=torch.int64), (4,), (len(target),), reduction="sum")
+    assert got[0].item() == pytest.approx(want) and one.item() == pytest.approx(want)
+    assert torch.equal(got, joined)
+    mean = (got / torch.tensor([max(len(target), 1), 1])).mean()
+    assert torch.allclose(F.ctc_loss(x, padded, [4, 3], [len(target), 1]), mean)
+
+
+def test_ctc_loss_gradients():
+    targets = torch.tensor([[1, 1, 3], [2, 3, 1]])
+    z = torch.randn(6, 2, 4, dtype=torch.float64, requires_grad=True)
+
+    def loss(z, reduction="none"):
+        return F.ctc_loss(z.log_softmax(2), targets, [6, 5], [3, 2], reduction=reduction)
+    assert torch.autograd.gradcheck(loss, (z,))
+    first, = torch.autograd.grad(loss(z, "sum"), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="derivative for aten::_ctc_loss_backward is not implemented"):
+        first.pow(2).sum().backward()
+
+
+def test_ctc_loss_of_targets_that_do_not_fit():
+    x = torch.randn(3, 2, 4).log_softmax(2).requires_grad_()
+    targets = torch.tensor([[1, 1, 2], [1, 2, 3]])
+    assert F.ctc_loss(x, targets, [3, 3], [3, 3], reduction="none")[0].item() == math.inf
+    F.ctc_loss(x, targets, [3, 3], [3, 3], zero_infinity=True).backward()
+    assert not x.grad[:, 0].any() and x.grad[:, 1].any()
+    x.grad = None
+    F.ctc_loss(x, targets, [2, 3], [3, 3]).backward()
+    assert x.grad[:2, 0].isnan().all() and not x.grad[2, 0].any()
+    for words, arguments in (("blank must be in label range", (targets, [3, 3], [3, 3], 4)),
+                             ("input_lengths must be of size batch_size", (targets, [3], [3, 3])),
+                             ("value at most 3, but got value 4", (targets, [4, 3], [3, 3])),
+                             ("size at least 4 at dimension 1", (targets, [3, 3], [4, 3])),
+                             ("size 5 at dimension 0", (targets.flatten(), [3, 3], [3, 2]))):
+        with pytest.raises(RuntimeError, match=words):
+            F.ctc_loss(x, *arguments)
+    with pytest.raises(IndexError, match="outside of the 4 classes"):
+        F.ctc_loss(x, targets + 3, [3, 3], [3, 3])
+
+
+@pytest.mark.parametrize("reduction", ("none", "sum", "mean"))
+@pytest.mark.parametrize("weighted", (False, True))
+def test_linear_cross_entropy_in_pieces(reduction, weighted):
+    x, w, b = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((7, 3), (5, 3), (5,)))
+    target = torch.tensor([0, 4, 2, -100, 1, 1, 3])
+    weight = torch.rand(5, dtype=torch.float64) if weighted else None
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=2)
+    made = []
+    for chosen in (None, options, torch.nn.LinearCrossEntropyOptions()):
+        loss = F.linear_cross_entropy(x, w, target, linear_bias=b, weight=weight, reduction=reduction,
+                                      options=chosen)
+        made.append((loss, *torch.autograd.grad((loss * loss).sum(), (x, w, b))))
+    for other in made[1:]:
+        assert all(torch.allclose(p, q) for p, q in zip(made[0], other, strict=True))
+    assert torch.equal(made[0][0], F.cross_entropy(F.linear(x, w, b), target, weight, reduction=reduction))
+
+
+def test_linear_cross_entropy_loss_for_places():
+    m = torch.nn.LinearCrossEntropyLoss(5, 10, out_features=(4, 3), bias=True)
+    assert m.linear.weight.shape == (120, 5)
+    assert m(torch.randn(2, 5), torch.randint(0, 10, (2, 4, 3))).shape == ()
+    m.options = torch.nn.LinearCrossEntropyOptions()
+    with pytest.warns(UserWarning, match="``options`` ignored"):
+        m(torch.randn(2, 5), torch.randint(0, 10, (2, 4, 3)))
+    with pytest.raises(RuntimeError, match=r"expected weight shape to be \(10,\), got \(3,\)"):
+        torch.nn.LinearCrossEntropyLoss(5, 10, weight=torch.ones(3))
+    with pytest.raises(RuntimeError, match="requires batched input"):
+        m(torch.randn(5), torch.randint(0, 10, (4, 3)))

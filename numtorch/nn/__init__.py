@@ -1,6 +1,7 @@
 """Layers, losses, initial values and their functional forms: PyTorch's torch.nn."""
 
 from . import functional, init, utils
+from .linear_cross_entropy import LinearCrossEntropyOptions
 from .modules import *  # noqa: F403
 from .modules import __all__ as _modules
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
@@ -8,6 +9,7 @@ from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedPara
 __all__ = [  # noqa: F405
     *_modules,
     "Buffer",
+    "LinearCrossEntropyOptions",
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",

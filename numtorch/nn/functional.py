@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from .. import ops as _ops
+from .linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
 
 globals().update(_ops.names["nn.functional"])
 for _name in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):

@@ -5,8 +5,10 @@ import math
 import warnings
 
 from ..dispatch import Meta
-from ..dtypes import int64, uint8
+from ..dtypes import INT, float32, float64, int64, uint8
 from ..kinds import composite, opaque
+from ..tensor import Tensor
+from .create import tensor
 from .index import title
 from .pointwise import where
 
@@ -177,6 +179,87 @@ def _count(x) -> int:
 def _along(weight, dim: int, ndim: int):
     """A vector shaped to broadcast along `dim`."""
     return weight.reshape([-1 if i == dim else 1 for i in range(ndim)])
+
+
+# ------------------------------------------------------------------------------------------------ sequences
+@opaque(vjp={"x": lambda g, out, x, targets, input_lengths, target_lengths, blank, zero_infinity: ctc_input(
+    g[0], x, out[0], out[1], targets, input_lengths, target_lengths, blank, zero_infinity)}, at=())
+def ctc_terms(x, targets, input_lengths, target_lengths, blank, zero_infinity):
+    """(-log p(target n | x[:, n]), log p of the paths to each time and state), for x (T, N, C)."""
+    width = 2 * max(target_lengths) + 1
+    return Meta(x.shape[1:2], x.dtype), Meta((x.shape[1], x.shape[0], width), float64)
+
+
+def _no_second_derivative(g):
+    raise RuntimeError("derivative for aten::_ctc_loss_backward is not implemented")
+
+
+@opaque(vjp={"grad,x": _no_second_derivative}, at=())
+def ctc_input(grad, x, loss, alpha, targets, input_lengths, target_lengths, blank, zero_infinity):
+    """e^x - p(label at that time | target): PyTorch's gradient of `ctc_terms`, that of activations whose
+    log_softmax is x."""
+    return Meta(x.shape, x.dtype)
+
+
+def _lengths(name: str, lengths, batch: int, most: int) -> tuple[int, ...]:
+    if isinstance(lengths, Tensor):
+        if lengths.dtype.category != INT:
+            raise RuntimeError(f"{name} must be integral")
+        lengths = lengths.reshape(-1).tolist()
+    if len(lengths) != batch:
+        raise RuntimeError(f"{name} must be of size batch_size")
+    for n in lengths:
+        if n < 0 or n > most:
+            bound = "at least 0" if n < 0 else f"at most {most}"
+            raise RuntimeError(f"Expected {name} to have value {bound}, but got value {n} (while checking "
+                               "arguments for ctc_loss_allocate_outputs)")
+    return tuple(lengths)
+
+
+def _check_targets(targets, batch: int, lengths) -> None:
+    if targets.ndim not in (1, 2):
+        raise RuntimeError(f"Expected 1 to 2 dimensions, but got {targets.ndim}-dimensional tensor for "
+                           "argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)")
+    want, have = (sum(lengths) if targets.ndim == 1 else batch), targets.shape[0]
+    words, d = f"{want} at dimension 0", 0
+    if want == have and targets.ndim == 2 and targets.shape[1] < max(lengths):
+        words, d = f"at least {max(lengths)} at dimension 1", 1
+    if want != have or d:
+        raise RuntimeError(f"Expected tensor to have size {words}, but got size {targets.shape[d]} for "
+                           "argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)")
+
+
+@composite(at=("nn.functional",))
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean",
+             zero_infinity=False):
+    """-log p(target | log_probs), summed over all alignments with blanks (Graves et al. 2006).
+
+    log_probs (T, N, C) or (T, C); targets (N, S) or all joined; 'mean' divides each loss by its target's
+    length first. zero_infinity: targets longer than their input can hold count 0. The gradient is that of
+    activations whose log_softmax is log_probs. IndexError for a label that is no class."""
+    _check_reduction(reduction)
+    if log_probs.numel() == 0:
+        raise RuntimeError("log_probs tensor must not be empty")
+    x = log_probs.unsqueeze(1) if log_probs.ndim == 2 else log_probs
+    if x.ndim != 3:
+        raise RuntimeError(f"Expected 3-dimensional tensor, but got {x.ndim}-dimensional tensor for "
+                           "argument #1 'log_probs' (while checking arguments for ctc_loss_allocate_outputs)")
+    if x.dtype is not float32 and x.dtype is not float64:
+        raise NotImplementedError(f"\"ctc_loss_cpu\" not implemented for '{title(x.dtype)}'")
+    time, batch, classes = x.shape
+    if not 0 <= blank < classes:
+        raise RuntimeError("blank must be in label range")
+    steps = _lengths("input_lengths", input_lengths, batch, time)
+    counts = _lengths("target_lengths", target_lengths, batch, targets.numel())
+    if log_probs.ndim == 2:
+        targets = targets.reshape(1, -1)
+    _check_targets(targets, batch, counts)
+    loss = ctc_terms(x, targets, steps, counts, int(blank), zero_infinity)[0]
+    if zero_infinity:
+        loss = where(loss == math.inf, 0.0, loss)
+    if reduction == "mean":
+        loss = loss / tensor([max(n, 1) for n in counts], dtype=x.dtype, device=x.device)
+    return _reduced(loss[0] if log_probs.ndim == 2 and reduction == "none" else loss, reduction)
 
 
 # ------------------------------------------------------------------------------------------------ distances
