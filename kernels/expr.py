@@ -18,12 +18,13 @@ from typing import Any
 
 from . import jit
 
-RANK = {"bool": 0, "uint8": 1, "int8": 1, "int16": 2, "int32": 3, "int64": 4, "float32": 5, "float64": 6,
-        "complex64": 7, "complex128": 8}
+RANK = {"bool": 0, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 3, "int32": 3, "uint64": 4,
+        "int64": 4, "float32": 5, "float64": 6, "complex64": 7, "complex128": 8}
 MEMORY = {"bfloat16": ("uint16", "float32", "bf16_load", "bf16_store"),
           "float16": ("uint16", "float32", "f16_load", "f16_store")}
 PARTS = {"complex64": "float32", "complex128": "float64"}
-BITS = {"bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint32": 32, "uint64": 64}
+BITS = {"bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint16": 16, "uint32": 32,
+        "uint64": 64}
 ROUND = ("floor", "ceil", "trunc")
 INTRINSICS = {"bits", "from_bits", "to_int", "to_float", "fma", "rint"}
 # What cmath lacks. expm1 = (exp x cos y - 1) + i exp x sin y loses digits near 0 as cos y - 1 does.
@@ -32,6 +33,22 @@ COMPLEX_FORMS = {
     "log2": lambda z: math.log(z) * 1.4426950408889634,
     "exp2": lambda z: math.exp(z * 0.6931471805599453),
     "expm1": lambda z: math.exp(z) - 1}
+# Annex G of the C standard where Numba's functions of z = x + iy depart from it, at NaN and infinity: the
+# parts (re, im) of the result from x, y and Numba's parts.
+COMPLEX_EDGES = {
+    "acos": lambda x, y, re, im: (math.pi / 2 if x == 0 and y != y else re, im),
+    "acosh": lambda x, y, re, im: (re, math.pi / 2 if x == 0 and y != y else im),
+    "asinh": lambda x, y, re, im: (re, y if y == 0 and x != x else im),
+    "atanh": lambda x, y, re, im: (x if x == 0 and y != y else re, math.nan if x != x and abs(y) < math.inf
+                                   else im),
+    "cosh": lambda x, y, re, im: (
+        math.inf if abs(x) == math.inf and not abs(y) < math.inf else re,
+        im if abs(y) < math.inf and (y != 0 or x == x) else x if x == 0 else y if y == 0 else math.nan),
+    "sinh": lambda x, y, re, im: (
+        x if (x == 0 or abs(x) == math.inf) and not abs(y) < math.inf else re,
+        im if abs(y) < math.inf and (y != 0 or x == x) else y if y == 0 else math.nan),
+    "tanh": lambda x, y, re, im: (x if x == 0 and not abs(y) < math.inf else re,
+                                  y if y == 0 and x != x else im)}
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
           ast.Pow: "**", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>"}
@@ -90,7 +107,7 @@ class Block:
         if x.dtype is not None and x.dtype.startswith("complex") and not dtype.startswith("complex"):
             x = self.make("real", {"complex64": "float32", "complex128": "float64"}[x.dtype], (x,))
             return self.cast(x, dtype)
-        narrow = dtype.startswith(("int", "uint")) and dtype != "int64"
+        narrow = dtype.startswith(("int", "uint")) and dtype not in ("int64", "uint64")
         if narrow and x.dtype is not None and x.dtype.startswith("float"):
             x = self.make("cast", "int64", (x,))  # float → narrow integer wraps, as PyTorch's conversion does
         return self.make("cast", dtype, (x,))
@@ -238,6 +255,10 @@ class Block:
             return self.make(name, dtype, args)
         if dtype.startswith("complex") and name in COMPLEX_FORMS:
             return inline(self, COMPLEX_FORMS[name], args)
+        if dtype in PARTS and name in COMPLEX_EDGES:
+            out = self.make("math." + name, dtype, args)
+            parts = [self.make(k, PARTS[dtype], (v,)) for v in (args[0], out) for k in ("real", "imag")]
+            return self.make("complex", dtype, inline(self, COMPLEX_EDGES[name], parts))
         if self.target == "cpu" and dtype in ("float32", "float64"):
             from .scalar import VECTOR
             vector = VECTOR.get((name, dtype))
@@ -445,7 +466,7 @@ class Printer:
     def constant(self, value, dtype: str) -> str:
         if dtype == "bool":
             return "True" if value else "False"
-        if dtype.startswith(("int", "uint")):
+        if dtype.startswith(("int", "uint")) and dtype != "uint64":
             return f"({value})" if value < 0 else str(value)
         key = (repr(value), dtype)
         if key not in self.constants:
@@ -545,8 +566,9 @@ class Printer:
 
     @staticmethod
     def _fixed(text: str, dtype: str) -> str:
-        """int32 arithmetic is int64 in Python's and numba's rules: bring it back."""
-        return f"{dtype}{text}" if dtype == "int32" else text
+        """Arithmetic of these is 64 bits wide, signed at times, in Python's and numba's rules: bring it
+        back."""
+        return f"{dtype}{text}" if dtype in ("int32", "uint32", "uint64") else text
 
 
 def _bare(text: str) -> str:

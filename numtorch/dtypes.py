@@ -24,7 +24,7 @@ class dtype:
         self.itemsize = self.numpy.itemsize
         self.kernel = np.dtype("u2") if name == "float16" else self.numpy  # what kernels are given
         self.is_floating_point, self.is_complex = category == FLOAT, category == COMPLEX
-        self.is_signed = name not in ("bool", "uint8")
+        self.is_signed = name != "bool" and not name.startswith("uint")
         self._others: dict = {}
 
     def __repr__(self) -> str:
@@ -40,8 +40,7 @@ class dtype:
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
         if self.category < FLOAT:
-            titles = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int"}
-            raise RuntimeError(f"Unknown Complex ScalarType for {titles.get(self.name, 'Long')}")
+            raise RuntimeError(f"Unknown Complex ScalarType for {TITLES[self.name]}")
         return {float64: complex128, complex128: complex128}.get(self, complex64)
 
 
@@ -49,6 +48,9 @@ BOOL, INT, FLOAT, COMPLEX = range(4)
 
 bool = dtype("bool", "?", BOOL, "b1")
 uint8 = dtype("uint8", "u1", INT, "u8")
+uint16 = dtype("uint16", "u2", INT, "u16")
+uint32 = dtype("uint32", "u4", INT, "u32")
+uint64 = dtype("uint64", "u8", INT, "u64")
 int8 = dtype("int8", "i1", INT, "i8")
 int16 = dtype("int16", "i2", INT, "i16")
 int32 = dtype("int32", "i4", INT, "i32")
@@ -63,11 +65,20 @@ complex128 = dtype("complex128", "c16", COMPLEX, "c128")
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 cfloat, cdouble = complex64, complex128
-ALL = (bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
+ALL = (bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128,
+       uint16, uint32, uint64)
+UNSIGNED = (uint16, uint32, uint64)  # stored, converted and computed with; PyTorch has few operations on them
 ALIASES = {"half": half, "float": float, "double": double, "short": short, "int": int, "long": long,
            "cfloat": cfloat, "cdouble": cdouble}
+TITLES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
+          "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
+          "complex64": "ComplexFloat", "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32",
+          "uint64": "UInt64"}
 by_name: dict[str, dtype] = {d.name: d for d in ALL}
 by_numpy: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not bfloat16}
+
+# Python's number types as dtypes: torch.zeros(2, dtype=float) is float64, whatever the default.
+PYTHON = {builtins.bool: bool, builtins.int: int64, builtins.float: float64, complex: complex128}
 
 _default = float32
 
@@ -102,12 +113,30 @@ def of_scalar(value) -> dtype:
     return default_complex()
 
 
-_ORDER = {d: i for i, d in enumerate(d for d in ALL if not d.is_complex)}
+_ORDER = {d: i for i, d in enumerate(d for d in ALL if not d.is_complex and d not in UNSIGNED)}
+_SIGNED = {1: int8, 2: int16, 4: int32, 8: int64}
+
+
+def _unsigned(a: dtype, b: dtype) -> dtype:
+    """Promotion with uint16, uint32 or uint64 by the array API standard, where PyTorch knows floats only.
+
+    RuntimeError for uint64 and a signed type: no integer type holds both."""
+    if a.category != INT or b.category != INT:
+        return a if a.category > b.category else b
+    if a.is_signed == b.is_signed:
+        return a if a.itemsize > b.itemsize else b
+    signed, other = (a, b) if a.is_signed else (b, a)
+    if other is uint64:
+        raise RuntimeError("Promotion for uint16, uint32, uint64 types is not supported, attempted to "
+                           f"promote {TITLES[a.name]} and {TITLES[b.name]}")
+    return _SIGNED[max(signed.itemsize, 2 * other.itemsize)]
 
 
 def _promote(a: dtype, b: dtype) -> dtype:
     if a is b:
         return a
+    if a in UNSIGNED or b in UNSIGNED:
+        return _unsigned(a, b)
     if a.is_complex or b.is_complex:
         wide = promote_types(a.to_real(), b.to_real())
         return wide.to_complex() if wide.is_floating_point else (a if a.is_complex else b)
@@ -122,6 +151,12 @@ def _promote(a: dtype, b: dtype) -> dtype:
 
 def promote_types(a: dtype, b: dtype) -> dtype:
     """The smallest type that both `a` and `b` convert to, by PyTorch's lattice."""
+    if not isinstance(a, dtype) or not isinstance(b, dtype):
+        a, b = PYTHON.get(a, a), PYTHON.get(b, b)
+        for i, d in enumerate((a, b)):
+            if not isinstance(d, dtype):
+                raise TypeError(f"promote_types(): argument 'type{i + 1}' (position {i + 1}) must be "
+                                f"torch.dtype, not {type(d).__name__}")
     found = a._others.get(b)
     if found is None:
         found = a._others[b] = _promote(a, b)
@@ -160,17 +195,40 @@ def result_type(*operands) -> dtype:
 
 def can_cast(from_: dtype, to: dtype) -> builtins.bool:
     """Whether in-place results of type `from_` may be written to `to`: its category is not lower."""
+    for i, d in enumerate((from_, to)):
+        if not isinstance(d, dtype):
+            raise TypeError(f"can_cast(): argument '{('from_', 'to')[i]}' (position {i + 1}) must be "
+                            f"torch.dtype, not {title(d)}")
     return from_.category <= to.category
 
 
-class finfo:
+def title(value) -> str:
+    """The name of a value's type."""
+    return builtins.type(value).__name__
+
+
+class _Limits:
+    """Equal where the types are."""
+
+    dtype: str
+
+    def __eq__(self, other) -> builtins.bool:
+        return builtins.type(self) is builtins.type(other) and self.dtype == other.dtype
+
+    def __hash__(self) -> builtins.int:
+        return hash(self.dtype)
+
+
+class finfo(_Limits):
     """Limits of a floating type: bits, eps, max, min, tiny, smallest_normal, resolution."""
 
     def __init__(self, type: dtype | None = None):
-        d = type or _default
+        d = PYTHON.get(type, type) if type is not None else _default  # type: ignore[call-overload]
+        if not isinstance(d, dtype):
+            raise TypeError(f"finfo(): argument 'type' (position 1) must be torch.dtype, not {title(type)}")
         if not (d.is_floating_point or d.is_complex):
             raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
-                            f"'{d}'")
+                            "'torch.finfo'")
         d = d.to_real()
         self.dtype, self.bits = d.name, d.itemsize * 8
         if d is bfloat16:
@@ -187,13 +245,20 @@ class finfo:
                 f"dtype={self.dtype})")
 
 
-class iinfo:
+class iinfo(_Limits):
     """Limits of an integer type: bits, min, max."""
 
-    def __init__(self, type: dtype):
+    def __init__(self, type: dtype | None = None):
+        if type is None:
+            raise TypeError('iinfo() missing 1 required positional arguments: "type"')
+        type = PYTHON.get(type, type)  # type: ignore[call-overload]
+        if not isinstance(type, dtype):
+            raise TypeError(f"iinfo(): argument 'type' (position 1) must be torch.dtype, not {title(type)}")
+        if type is bool:
+            raise TypeError("torch.bool is not supported by torch.iinfo")
         if type.category != INT:
             raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle "
-                            f"'{type}'")
+                            "'torch.iinfo'")
         i = np.iinfo(type.numpy)
         self.dtype, self.bits = type.name, i.bits
         self.min, self.max = builtins.int(i.min), builtins.int(i.max)

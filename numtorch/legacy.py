@@ -12,7 +12,6 @@ from .tensor import Tensor, _TensorType
 _NAMES = {"Float": D.float32, "Double": D.float64, "Half": D.float16, "BFloat16": D.bfloat16,
           "Long": D.int64, "Int": D.int32, "Short": D.int16, "Char": D.int8, "Byte": D.uint8, "Bool": D.bool,
           "ComplexFloat": D.complex64, "ComplexDouble": D.complex128}
-_TITLES = {d: n for n, d in _NAMES.items()}
 
 
 def construct(args: tuple, dtype=None, device=None) -> Tensor:
@@ -73,7 +72,7 @@ CUDA_TYPES = tensor_types("cuda")
 
 def type_string(t: Tensor) -> str:
     """'torch.FloatTensor' for a float32 CPU tensor."""
-    return f"torch.{'cuda.' if t.storage.device.type == 'cuda' else ''}{_TITLES[t.dtype]}Tensor"
+    return f"torch.{'cuda.' if t.storage.device.type == 'cuda' else ''}{D.TITLES[t.dtype.name]}Tensor"
 
 
 def type_of(spec) -> tuple[D.dtype, str | None]:

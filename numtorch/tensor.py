@@ -349,10 +349,21 @@ class Tensor(metaclass=_TensorType):
     def __array_wrap__(self, array, context=None, return_scalar=False):
         return tensor_from(np.asarray(array))
 
-    def __dlpack__(self, **kwargs):
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """A DLPack capsule on this memory: of version 1 where `max_version` allows it, else of version 0."""
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self.numpy().__dlpack__(**{k: v for k, v in kwargs.items() if k != "stream"})
+        if self.storage.device is not devices.cpu:
+            raise NotImplementedError("numtorch exports CPU tensors through DLPack, not "
+                                      f"{self.storage.device} ones")
+        if self.dtype is D.bfloat16:
+            raise NotImplementedError("numtorch does not export bfloat16 tensors through DLPack")
+        if dl_device is not None and tuple(dl_device) != (1, 0):
+            raise BufferError(f"cannot export to device {tuple(dl_device)}, only to the CPU, (1, 0)")
+        a = ndarray_of(self)
+        if copy:
+            a = a.copy()
+        return a.__dlpack__() if max_version is None else a.__dlpack__(max_version=max_version)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """(device type, index) of the DLPack standard: 1 is the CPU."""
@@ -360,6 +371,18 @@ class Tensor(metaclass=_TensorType):
             raise NotImplementedError("numtorch exports CPU tensors through DLPack, not "
                                       f"{self.storage.device} ones")
         return (1, 0)
+
+    def __array_namespace__(self, *, api_version: str | None = None):
+        """The functions of the Python array API standard (numtorch/array_api.py)."""
+        from . import array_api
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", array_api.__array_api_version__):
+            raise ValueError(f"numtorch follows the array API standard up to version "
+                             f"{array_api.__array_api_version__}, not {api_version}")
+        return array_api
+
+    def to_device(self, device, /, *, stream=None) -> Tensor:
+        """This tensor on a device (the array API standard's name for `to`)."""
+        return self.to(device=device)
 
     def data_ptr(self) -> int:
         """The address of the first element."""

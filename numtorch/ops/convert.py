@@ -10,6 +10,7 @@ from ..kinds import Plan, composite
 from ..layouts import Layout
 from ..memory_format import channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format
 from ..tensor import Tensor, ndarray_of
+from .create import check_dtype
 from .pointwise import copied
 from .view import expand
 
@@ -69,7 +70,8 @@ def move(dst: Tensor, src: Tensor) -> None:
         else:
             ndarray_of(dst)[...] = ndarray_of(src)
         return
-    widens = D.promote_types(src.dtype, dst.dtype) is dst.dtype
+    whole = src.dtype.category == dst.dtype.category == D.INT  # integers convert modulo 2^bits in any order
+    widens = whole or D.promote_types(src.dtype, dst.dtype) is dst.dtype
     compute = dst.dtype if widens or dst.dtype.category == D.BOOL else src.dtype
     if src.dtype.is_complex and not dst.dtype.is_complex:
         import warnings
@@ -178,6 +180,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
         elif isinstance(a, bool):
             if any(isinstance(b, bool) for b in args[:i]):  # the first is non_blocking: a copy always blocks
                 copy = a
+        elif isinstance(a, type) and a in D.PYTHON:
+            dtype = D.PYTHON[a]
         elif a is not None:
             given = ", ".join(type(b).__name__ for b in args)
             raise TypeError(f"to() received an invalid combination of arguments - got ({given}), but "
@@ -186,7 +190,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
                             "False, bool copy = False, *, torch.memory_format memory_format = None)\n"
                             " * (torch.dtype dtype, …)\n * (Tensor other, …)")
     where = self.storage.device if device is None else devices.placed(device)
-    dtype = self.dtype if dtype is None else dtype
+    dtype = self.dtype if dtype is None else dtype if isinstance(dtype, D.dtype) else check_dtype("to", dtype)
     form = preserve_format if memory_format is None else memory_format
     if not copy and dtype is self.dtype and where is self.storage.device and \
             (form is preserve_format or formatted(self.layout, form).strides == self.layout.strides):

@@ -46,10 +46,13 @@ def finish(t: Tensor, requires_grad: bool) -> Tensor:
     return t.requires_grad_() if requires_grad else t
 
 
-def check_dtype(name: str, dtype) -> None:
-    """TypeError unless `dtype` is a dtype or None."""
+def check_dtype(name: str, dtype) -> D.dtype | None:
+    """The dtype; float64 for Python's float and so on. TypeError for anything else but None."""
     if dtype is not None and not isinstance(dtype, D.dtype):
+        if dtype in D.PYTHON:
+            return D.PYTHON[dtype]
         raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    return dtype
 
 
 def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout | None = None) -> Tensor:
@@ -102,7 +105,7 @@ def _maker(name: str, value, doc: str):
         if out is not None:
             out.resize_(shape)
             return out if value is None else out.fill_(value)
-        check_dtype(name, dtype)
+        dtype = check_dtype(name, dtype)
         d = D._default if dtype is None else dtype
         where = devices._defaults[-1] if device is None else devices.placed(device)
         lay = L.contiguous(shape)
@@ -129,7 +132,7 @@ def full(size, fill_value, *, out=None, dtype=None, layout=strided, device=None,
     if not isinstance(fill_value, NUMBERS):
         raise TypeError("full(): argument 'fill_value' (position 2) must be Number, not "
                         f"{type(fill_value).__name__}")
-    check_dtype("full", dtype)
+    dtype = check_dtype("full", dtype)
     d = D.of_scalar(fill_value) if dtype is None else dtype
     t = filled(shape, fill_value, d, devices.placed(device))
     return finish(t, requires_grad) if out is None else _out(out, t)
@@ -141,7 +144,7 @@ def _like(name: str, value, doc: str):
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(input).__name__}")
-        check_dtype(name, dtype)
+        dtype = check_dtype(name, dtype)
         d = input.dtype if dtype is None else dtype
         where = input.storage.device if device is None else devices.placed(device)
         if memory_format is preserve_format or memory_format is None:
@@ -177,7 +180,7 @@ def empty_strided(size, stride, *, dtype=None, layout=strided, device=None, pin_
         raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
                            f"({len(stride)})")
     lay = L.contiguous(size).at(size, stride, 0)
-    d, where = dtype or D._default, devices.placed(device)
+    d, where = check_dtype("empty_strided", dtype) or D._default, devices.placed(device)
     t = fresh(L.contiguous((lay.span(),)), d, where)
     t.layout = Layout(lay.shape, lay.strides, 0) if where is not devices.cpu else lay
     return finish(t, requires_grad)
@@ -191,7 +194,8 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=strided, device=
                            f"i.e. len(size) = {len(size)} is not equal to len(physical_layout) = "
                            f"{len(physical_layout)}"
                            if len(size) != len(physical_layout) else "Duplicate dim not allowed")
-    t = fresh(L.permuted(tuple(size), list(physical_layout)), dtype or D._default, devices.placed(device))
+    d = check_dtype("empty_permuted", dtype) or D._default
+    t = fresh(L.permuted(tuple(size), list(physical_layout)), d, devices.placed(device))
     return finish(t, requires_grad)
 
 
@@ -201,7 +205,7 @@ def _new(name: str, value):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         shape = sizes_of(size, name)
-        d = self.dtype if dtype is None else dtype
+        d = check_dtype(name, dtype) or self.dtype
         where = self.storage.device if device is None else devices.placed(device)
         t = fresh(L.contiguous(shape), d, where) if value is None else filled(shape, value, d, where)
         return finish(t, requires_grad)
@@ -281,7 +285,7 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
             if a.dtype.newbyteorder("=") in D.by_numpy and a.dtype.byteorder not in "=|":
                 raise ValueError("given numpy array has byte order different from the native byte order. "
                                  "Conversion between byte orders is currently not supported.")
-            if a.dtype in (np.uint16, np.uint32, np.uint64) or a.dtype.kind not in "biufc":
+            if a.dtype.kind not in "biufc":
                 tensor_from(np.empty(1, a.dtype))  # raises PyTorch's TypeError
         d = D.by_numpy[a.dtype] if dtype is None else dtype
     else:
@@ -316,6 +320,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         if typed is not None and dtype is None:
             d = typed if d.category <= typed.category else D.promote_types(typed, d)
         wide = np.dtype({D.BOOL: "?", D.INT: "i8", D.FLOAT: "f8", D.COMPLEX: "c16"}[d.category])
+        if d is D.uint64:
+            wide = d.numpy
         try:
             if d.category == D.INT and float in kinds:
                 flat = [int(v) for v in flat]
@@ -350,7 +356,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
         t = t if device is None else t.to(device)
         return finish(t, requires_grad)
-    check_dtype("tensor", dtype)
+    dtype = check_dtype("tensor", dtype)
     a, d = _array(data, dtype)
     t = tensor_from(a, d)
     where = devices.placed(device)
@@ -370,13 +376,34 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
 
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
-    """`obj` as a tensor; shares memory unless `copy` or a conversion asks otherwise."""
-    t = as_tensor(obj, dtype, device)
-    if copy:
-        t = t.detach().clone()
-    elif copy is False and isinstance(obj, list | tuple | int | float):
-        raise ValueError("asarray(): got copy=False, but the object cannot be shared without a copy")
-    return finish(t if not isinstance(obj, Tensor) else t, requires_grad)
+    """`obj` as a tensor: a tensor, ndarray, DLPack exporter or buffer shares its memory unless `copy` or a
+    conversion asks otherwise; ValueError where `copy` is False and it cannot."""
+    dtype = check_dtype("asarray", dtype)
+    shared: Tensor | None = None
+    if isinstance(obj, Tensor):
+        shared = obj
+    elif isinstance(obj, np.ndarray | np.generic):
+        shared = from_numpy(obj) if isinstance(obj, np.ndarray) else tensor_from(np.asarray(obj))
+    elif hasattr(obj, "__dlpack__"):
+        shared = from_dlpack(obj)
+    elif isinstance(obj, bytes | bytearray | memoryview):
+        shared = frombuffer(obj, dtype=dtype or D._default)
+    if shared is None:
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    where = shared.storage.device if device is None else devices.placed(device)
+    if copy is False and where is not shared.storage.device:
+        raise ValueError(f"can't alias tensor from device '{shared.storage.device}' to '{where}'.")
+    if copy is False and dtype is not None and dtype is not shared.dtype:
+        raise ValueError(f"can't alias tensor with dtype '{D.TITLES[shared.dtype.name]}' into dtype "
+                         f"'{D.TITLES[dtype.name]}'.")
+    t = shared.to(dtype=dtype, device=where)
+    if copy and t is shared:
+        t = shared.clone()
+    if requires_grad:
+        return finish(t.detach() if t is shared or t.requires_grad else t, True)
+    return t.detach() if t.requires_grad and not t.is_leaf else t
 
 
 def from_numpy(ndarray) -> Tensor:
@@ -421,7 +448,7 @@ def to_dlpack(tensor):
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
     """A 1-d tensor on the memory of an object with the buffer protocol; `offset` in bytes."""
-    check_dtype("frombuffer", dtype)
+    dtype = check_dtype("frombuffer", dtype)
     have = memoryview(buffer).nbytes
     if count == 0 or have == 0:
         raise ValueError(f"both buffer length ({have}) and count ({count}) must not be 0")
@@ -441,7 +468,8 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Ten
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=strided,
                   pin_memory=False) -> Tensor:
     """A 0-d tensor of a number, of the default floating type unless told otherwise."""
-    return finish(filled((), s, dtype or D._default, devices.placed(device)), requires_grad)
+    d = check_dtype("scalar_tensor", dtype) or D._default
+    return finish(filled((), s, d, devices.placed(device)), requires_grad)
 
 
 def _number(v):
@@ -454,6 +482,7 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=strided, d
     if end is None:
         start, end = 0, start
     start, end, step = _number(start), _number(end), _number(step)
+    dtype = check_dtype("arange", dtype)
     if dtype is None:
         dtype = D.int64 if all(isinstance(v, int) for v in (start, end, step)) else D._default
     if dtype is D.int64:
@@ -494,7 +523,7 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=
         raise RuntimeError("number of steps must be non-negative")
     start, end = _number(start), _number(end)
     complex_ends = isinstance(start, complex) or isinstance(end, complex)
-    d = dtype or (D.default_complex() if complex_ends else D._default)
+    d = check_dtype("linspace", dtype) or (D.default_complex() if complex_ends else D._default)
     i = np.arange(steps)
     if d.category == D.INT:
         # The ends as integers, the rest in float32.
@@ -523,7 +552,7 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=strided, device=
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=strided, device=None,
              pin_memory=False, requires_grad=False) -> Tensor:
     """base raised to `steps` evenly spaced exponents from start to end."""
-    d = dtype or D._default
+    d = check_dtype("logspace", dtype) or D._default
     start, end = _number(start), _number(end)
     if d.category < D.FLOAT:
         start, end = int(start), int(end)
@@ -542,7 +571,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=strided, device=None, pin_mem
     for v, word in ((n, "n"), (m, "m")):
         if v < 0:
             raise RuntimeError(f"{word} must be greater or equal to 0, got {v}")
-    t = tensor(np.eye(n, m, dtype=np.float32), dtype=dtype or D._default, device=device)
+    t = tensor(np.eye(n, m, dtype=np.float32), dtype=check_dtype("eye", dtype) or D._default, device=device)
     return finish(t, requires_grad) if out is None else _out(out, t)
 
 

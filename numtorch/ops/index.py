@@ -795,7 +795,7 @@ def getitem(x, key):
     view, advanced, mask = _parse(x, key)
     if advanced is None:
         return view if view is not x else alias_view(x)
-    if mask is not None and mask.ndim and tuple(mask.shape) == tuple(view.shape):
+    if mask is not None and mask.ndim and advanced[0][1].ndim == view.ndim:  # it covers every dimension
         return masked_select(view, mask)
     indices = _indices(view, advanced)
     return index(view, indices)

@@ -392,7 +392,7 @@ def _blank(name: str, shape: tuple[int, ...], out, dtype, layout, device, requir
         if tuple(out.shape) != shape:
             out.resize_(shape)
         return out
-    d = D._default if dtype is None else dtype
+    d = D._default if dtype is None else D.PYTHON.get(dtype, dtype)
     if not isinstance(d, D.dtype):
         raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
     if requires_grad and d.category < D.FLOAT:
