@@ -1,58 +1,33 @@
-"""The emitter: loop nests around scalar expressions, as Python text.
+"""The emitter: loop nests around scalar expressions.
 
 Every eager pointwise and reduction op, every fused composite and every compiled graph goes through the
-templates here. A kernel is `k(lo, hi, outputs, inputs, scalars, sizes and strides)`; it is specialised on
-types, on the number of loops and on whether the innermost step is 0, 1 or another number, never on sizes. The
-CUDA form is the same text with a grid-stride loop header (kernels/cuda/template.py)."""
+templates here, which build nests (nest.py). A kernel is `k(lo, hi, outputs, inputs, scalars, sizes and
+strides)`; it is specialised on types, on the number of loops and on whether the innermost step is 0, 1 or
+another number, never on sizes. The CUDA form has another loop header (kernels/cuda/template.py)."""
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import jit
-from .expr import MEMORY, Block, Expr, Printer, inline, load, stored
+from .expr import Block, Expr, Slot, at, inline, load, stored
+from .nest import LANES, Do, For, Lanes, Let, Nest, Param, Set, Statement, Store, Text, do, name
+
+__all__ = ["BLOCK", "LANES", "TILE", "Fold", "Nest", "Operand", "Step", "Text", "limit", "pointwise",
+           "reduce_chunks", "reduce_columns", "reduce_rows", "row_passes", "wide"]
 
 # A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a
 # tree after every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 32
 # numbers, the error of a block stays near one rounding, the loop is vector code, and the order is written
 # here, not chosen by the compiler.
-LANES = 128
 BLOCK = 4096
 # Columns of a strided reduction done at once: 1,024 float64 accumulators are 8 KiB, a quarter of the L1
 # cache.
 TILE = 1024
 WIDE = {"float32": "float64", "float64": "float64", "complex64": "complex128", "complex128": "complex128",
-        "bool": "bool"}
-
-
-class Text(NamedTuple):
-    """A kernel as text: its name, source and argument types, and the scalar functions it calls."""
-    name: str
-    source: str
-    signature: tuple[str, ...]
-    bound: dict[str, Any]
-
-    def function(self) -> Callable:
-        """The kernel as a Python function."""
-        space: dict[str, Any] = {"math": math, "cmath": cmath, **self.bound}
-        for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
-                  "uint64", "complex64", "complex128"):
-            space[t] = getattr(np, t)
-        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "lanes", "bf16_load",
-                  "bf16_store", "f16_load", "f16_store"):
-            space[f] = getattr(jit, f)
-        exec(compile(self.source, f"<kernel {self.name}>", "exec"), space)
-        return space[self.name]
-
-    def native(self) -> jit.Native:
-        if jit.DEBUG >= 4:
-            import sys
-            print(f"# {self.signature}\n{self.source}", file=sys.stderr)
-        return jit.compile(self.function(), self.signature)
+        "bool": "bool", "uint64": "uint64"}
 
 
 class Operand(NamedTuple):
@@ -64,99 +39,105 @@ class Operand(NamedTuple):
     scalar: bool = False
 
 
-def _slot(memory: str) -> str:
-    return "*" + {"bool": "uint8"}.get(memory, MEMORY[memory][0] if memory in MEMORY else memory)
+class Header:
+    """The parameters of a kernel, in order."""
+
+    def __init__(self, arrays: Sequence[Operand], scalars: Sequence[Operand] = ()):
+        self.params = [Param("lo", "int64"), Param("hi", "int64")]
+        for o in arrays:
+            slot = Slot(o.name, o.memory)
+            self.params.append(Param(o.name, slot.code, slot))
+        for o in scalars:
+            parts = ("_re", "_im") if o.memory.startswith("complex") else ("",)
+            code = "float64" if o.memory.startswith(("float", "complex")) else "int64"
+            self.params += [Param(o.name + part, code) for part in parts]
+
+    def sizes(self, *names: str) -> None:
+        self.params += [Param(n, "int64") for n in names]
+
+    def outer(self, depth: int, arrays: Sequence[Operand], item: str = "r") -> list[Statement]:
+        """Statements that split the item number into `depth` indices and place each array there."""
+        lets, u = [], item
+        for d in range(depth - 1, -1, -1):
+            lets.append((f"i{d}", f"{u} % n{d}" if d else u))
+            if d > 1:
+                lets.append((f"u{d}", f"{u} // n{d}"))
+            u = f"u{d}" if d > 1 else f"{u} // n{d}"
+        self.sizes(*["o_" + o.name for o in arrays], *[f"n{d}" for d in range(1, depth)])
+        for o in arrays:
+            self.sizes(*[f"s{d}_{o.name}" for d in range(depth)])
+            terms = [f"i{d} * s{d}_{o.name}" for d in range(depth)]
+            lets.append((f"p_{o.name}", " + ".join([f"o_{o.name}", *terms])))
+        return [do(Let(n, at(t))) for n, t in lets]
+
+    def nest(self, title: str, body: Sequence[Statement], blocks: Sequence[Block],
+             apart: bool = False) -> Nest:
+        bound: dict[str, Any] = {}
+        for b in blocks:
+            bound.update(b.bound)
+        title = "k_" + title.replace(".", "_")  # not the name of a builtin
+        return Nest(title, self.params, body, bound, blocks[0].target, apart)
 
 
-def _scalar(block: Block, o: Operand, params: list[str], signature: list[str]) -> Expr:
+def number(block: Block, o: Operand) -> Expr:
     """A number by value: int64 or float64; a complex one as two floats."""
     if o.memory.startswith("complex"):
-        params += [o.name + "_re", o.name + "_im"]
-        signature += ["float64", "float64"]
-        return block.make("name", "complex128", (), f"complex({o.name}_re, {o.name}_im)")
-    code = "float64" if o.memory.startswith("float") else "int64"
-    params.append(o.name)
-    signature.append(code)
-    e = block.make("name", code, (), o.name)
+        return block.make("complex", "complex128",
+                          (name(block, o.name + "_re", "float64"), name(block, o.name + "_im", "float64")))
+    e = name(block, o.name, "float64" if o.memory.startswith("float") else "int64")
     return block.cast(e, "bool") if o.memory == "bool" else e
+
+
+def index(o: Operand) -> Expr:
+    """Where element i of an operand's row lies."""
+    return at({0: f"p_{o.name}", 1: f"p_{o.name} + i"}.get(o.step, f"p_{o.name} + i * s_{o.name}"))
+
+
+def slot(o: Operand) -> Slot:
+    return Slot(o.name, o.memory)
+
+
+def items(body: Sequence[Statement], free: bool = False) -> For:
+    return For("r", at("lo"), at("hi"), 1, tuple(body), free)
 
 
 Build = Callable[[Block, list[Expr]], Sequence[Expr]]
 
 
-def pointwise(name: str, build: Build, ins: Sequence[Operand], outs: Sequence[Operand], depth: int | None,
-              target: str = "cpu") -> Text:
-    """Text of a kernel that computes `outs` from `ins` element by element.
+def pointwise(title: str, build: Build, ins: Sequence[Operand], outs: Sequence[Operand], depth: int | None,
+              target: str = "cpu", apart: bool = False) -> Nest:
+    """A kernel that computes `outs` from `ins` element by element.
 
     Arguments: arrays, numbers, offsets, then sizes and strides. `depth` None: all arrays are dense with one
     layout; items are elements. Otherwise `depth` outer loops, whose index is the item number, stand around an
-    inner loop with each operand's `step`; depth 0 has only the inner loop."""
+    inner loop with each operand's `step`; depth 0 has only the inner loop. `apart`: no output is an input."""
     block = Block(target)
-    params, signature = ["lo", "hi"], ["int64", "int64"]
     arrays = [o for o in [*outs, *ins] if not o.scalar]
-    for o in arrays:
-        params.append(o.name)
-        signature.append(_slot(o.memory))
-    numbers = {o.name: _scalar(block, o, params, signature) for o in ins if o.scalar}
-
-    def index(o: Operand) -> str:
-        if depth is None:
-            return "i"
-        return {0: f"p_{o.name}", 1: f"p_{o.name} + i"}.get(o.step, f"p_{o.name} + i * s_{o.name}")
-
-    values = [numbers[o.name] if o.scalar else load(block, o.name, o.memory, index(o)) for o in ins]
-    roots = [stored(block, e, o.memory) for e, o in zip(build(block, values), outs)]
-    printer = Printer(block)
-    lines, texts = printer.statements([r for r, _ in roots])
-    body = lines + [f"{o.name}[{index(o)}] = {wrap}({t})" if wrap else f"{o.name}[{index(o)}] = {t}"
-                    for o, t, (_, wrap) in zip(outs, texts, roots)]
-    if depth is None:
-        code = ["for i in range(lo, hi):", *_indent(body)]
-    else:
-        head, start = _outer(depth, arrays, params)
-        for o in arrays:
-            if o.step == -1:
-                params.append("s_" + o.name)
-        if depth == 0:
-            code = [*start, "for i in range(lo, hi):", *_indent(body)]
+    header = Header(arrays, [o for o in ins if o.scalar])
+    place = (lambda o: at("i")) if depth is None else index
+    start = [] if depth is None else header.outer(depth, arrays)
+    values = []
+    for o in ins:
+        if o.scalar:
+            values.append(number(block, o))
+        elif depth is not None and o.step == 0:  # the same along the row: read once, before it
+            start.append(do(Let("v_" + o.name, load(block, slot(o), place(o)))))
+            values.append(name(block, "v_" + o.name, slot(o).compute))
         else:
-            params.append("n")
-            code = ["for r in range(lo, "
-                    "hi):", *_indent(head + start + ["for i in range(n):", *_indent(body)])]
-    return _finish(name, printer, params, signature, code, block)
+            values.append(load(block, slot(o), place(o)))
+    results = build(block, values)
+    puts = [Store(slot(o), place(o), stored(block, e, o.memory)) for e, o in zip(results, outs)]
+    inner = (Do(tuple(puts)),)
+    if depth is None:
+        return header.nest(title, [For("i", at("lo"), at("hi"), 1, inner, True)], [block], apart)
+    header.sizes(*["s_" + o.name for o in arrays if o.step == -1])
+    if depth == 0:
+        return header.nest(title, [*start, For("i", at("lo"), at("hi"), 1, inner, True)], [block], apart)
+    header.sizes("n")
+    return header.nest(title, [items([*start, For("i", at("0"), at("n"), 1, inner, True)])], [block], apart)
 
 
-def _outer(depth: int, arrays: Sequence[Operand], params: list[str],
-           item: str = "r") -> tuple[list[str], list[str]]:
-    """(lines that split the item number into `depth` indices, lines that place each array there)."""
-    head: list[str] = []
-    if depth == 1:
-        head = [f"i0 = {item}"]
-    elif depth > 1:
-        head = [f"q = {item}"]
-        for d in range(depth - 1, 0, -1):
-            head += [f"i{d} = q % n{d}", f"q = q // n{d}"]
-        head.append("i0 = q")
-    params += ["o_" + o.name for o in arrays] + [f"n{d}" for d in range(1, depth)]
-    start = []
-    for o in arrays:
-        terms = [f"i{d} * s{d}_{o.name}" for d in range(depth)]
-        params += [f"s{d}_{o.name}" for d in range(depth)]
-        start.append(f"p_{o.name} = " + " + ".join([f"o_{o.name}", *terms]))
-    return head, start
-
-
-def _finish(name, printer, params, signature, code, block) -> Text:
-    name = "k_" + name.replace(".", "_")  # not the name of a builtin
-    signature = signature + ["int64"] * (len(params) - len(signature))
-    source = "\n".join([*printer.header(), f"def {name}({', '.join(params)}):", *_indent(code)]) + "\n"
-    return Text(name, source, tuple(signature), dict(block.bound))
-
-
-def _indent(lines: Sequence[str], by: int = 4) -> list[str]:
-    return [" " * by + line for line in lines]
-
-
+# ------------------------------------------------------------------------------------------------ reductions
 class Fold(NamedTuple):
     """A reduction: `combine(acc, x)` from `init`; `finish(acc, n)` makes the result of n elements.
     `before(x)` is applied to each element first (a fused pointwise op)."""
@@ -183,145 +164,123 @@ def limit(init, dtype: str):
     return int(info.min if init == "lowest" else info.max)
 
 
-def _combine(block: Block, fold: Fold, acc: str, x: Expr, dtype: str) -> Expr:
-    return block.cast(inline(block, fold.combine, (block.make("name", dtype, (), acc), x)), dtype)
+def first(block: Block, fold: Fold, compute: str, dtype: str) -> Expr:
+    """The start value of a fold in `compute`, as a `dtype`."""
+    return block.cast(block.const(limit(fold.init, compute)), dtype)
 
 
-def _result(block: Block, fold: Fold, acc: str, dtype: str, compute: str, memory: str,
-            count: str) -> tuple[Expr, str]:
-    e = block.make("name", dtype, (), acc)
+def combine(block: Block, fold: Fold, acc: Expr, x: Expr) -> Expr:
+    assert acc.dtype is not None
+    return block.cast(inline(block, fold.combine, (acc, x)), acc.dtype)
+
+
+def element(block: Block, fold: Fold, x: Expr, dtype: str) -> Expr:
+    """What is folded for the element `x`."""
+    x = block.cast(x, dtype)
+    return x if fold.before is None else block.cast(inline(block, fold.before, (x,)), dtype)
+
+
+def result(block: Block, fold: Fold, acc: Expr, compute: str, count: str) -> Expr:
+    """The result for the total `acc` of `count` elements."""
+    dtype = acc.dtype or compute
     if fold.finish is not None:
-        n = block.make("name", "int64", (), count)
-        e = inline(block, fold.finish, (e, n if dtype.startswith("int") else block.cast(n, dtype)))
-    elif compute in ("float32", "float64"):
-        e = block.cast(e, compute)
-    return stored(block, e, memory)
+        n = name(block, count)
+        return inline(block, fold.finish, (acc, n if dtype.startswith("int") else block.cast(n, dtype)))
+    return block.cast(acc, compute) if compute in ("float32", "float64") else acc
 
 
-def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
-                target: str = "cpu") -> Text:
-    """Text of a reduction whose items are output elements: `depth` kept dimensions, `loops` reduced ones, the
-    last of which steps by `x.step`. Blocks of BLOCK elements are folded in `compute`, their results in its
-    wide type."""
+def folded(block: Block, folds: Sequence[tuple[str, Fold, str, str]], loop: Sequence[Statement], lo: str,
+           hi: str) -> tuple[list[Statement], list[Statement]]:
+    """(lane arrays, statements that fold elements lo … hi-1 into the totals).
+
+    folds: (name of the lanes, fold, type computed in, name of the total); `loop` folds element i into lane
+    j."""
+    lanes: list[Statement] = []
+    reset, tree, join = [], [], []
+    for acc, fold, compute, total in folds:
+        array, big = Slot(acc, compute), wide(compute)
+        lane = lambda text, array=array: load(block, array, at(text))
+        start = first(block, fold, compute, compute)
+        lanes.append(Lanes(array, start.value))
+        reset.append(Store(array, at("j"), start))
+        tree.append(Store(array, at("j"), combine(block, fold, lane("j"), lane("j + h"))))
+        join.append(do(Set(total, combine(block, fold, name(block, total, big), block.cast(lane("0"), big)))))
+    each = lambda count, *body: For("j", at("0"), at(count), 1, body, True)
+    return lanes, [For("b", at(lo), at(hi), BLOCK, (
+        do(Let("e", at(f"min(b + {BLOCK}, {hi})"))), each(str(LANES), Do(tuple(reset))),
+        For("q", at("b"), at("e"), LANES, (
+            each(f"min({LANES}, e - q)", do(Let("i", at("q + j"))), *loop),)),
+        For("s", at("0"), at(str(LANES.bit_length() - 1)), 1, (
+            do(Let("h", at(f"{LANES // 2} >> s"))), each("h", Do(tuple(tree))))), *join))]
+
+
+def reduce_rows(title: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
+                target: str = "cpu") -> Nest:
+    """A reduction whose items are output elements: `depth` kept dimensions, `loops` reduced ones, the last of
+    which steps by `x.step`. Blocks of BLOCK elements are folded in `compute`, their results in its wide
+    type."""
     block, big = Block(target), wide(compute)
-    params, signature = ["lo", "hi", out.name, x.name], ["int64", "int64", _slot(out.memory), _slot(x.memory)]
-    printer = Printer(block)
-    head, start = _outer(depth, [out, x], params)
-    params += ["count"] + [f"m{k}" for k in range(loops)] + [f"z{k}" for k in range(loops - 1)]
+    header = Header([out, x])
+    start = header.outer(depth, [out, x])
+    header.sizes("count", *[f"m{k}" for k in range(loops)], *[f"z{k}" for k in range(loops - 1)])
     if x.step == -1:
-        params.append("s_x")
-    index = {0: "p", 1: "p + i"}.get(x.step, "p + i * s_x")
-    value = block.cast(load(block, x.name, x.memory, index), compute)
-    if fold.before is not None:
-        value = block.cast(inline(block, fold.before, (value,)), compute)
-    lines, (step,) = printer.statements([_combine(block, fold, _lane("acc", compute), value, compute)])
-    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"], "0",
-                          f"m{loops - 1}")
+        header.sizes("s_x")
+    acc, row = Slot("acc", compute), {0: "p", 1: "p + i"}.get(x.step, "p + i * s_x")
+    value = element(block, fold, load(block, slot(x), at(row)), compute)
+    step = do(Store(acc, at("j"), combine(block, fold, load(block, acc, at("j")), value)))
+    lanes, inner = folded(block, [("acc", fold, compute, "total")], [step], "0", f"m{loops - 1}")
     place = " + ".join([f"p_{x.name}", *[f"j{k} * z{k}" for k in range(loops - 1)]])
-    nest = [f"p = {place}", *inner]
+    nest: list[Statement] = [do(Let("p", at(place))), *inner]
     for k in range(loops - 2, -1, -1):
-        nest = [f"for j{k} in range(m{k}):", *_indent(nest)]
-    end, wrap = _result(block, fold, "total", big, compute, out.memory, "count")
-    tail, (text,) = printer.statements([end])
-    store = f"{out.name}[p_{out.name}] = " + (f"{wrap}({text})" if wrap else text)
-    code = [*make, "for r in range(lo, hi):",
-            *_indent([*head, *start, f"total = {_start(printer, fold, big)}", *nest, *tail, store])]
-    return _finish(name, printer, params, signature, code, block)
+        nest = [For(f"j{k}", at("0"), at(f"m{k}"), 1, tuple(nest))]
+    end = stored(block, result(block, fold, name(block, "total", big), compute, "count"), out.memory)
+    body = [*start, do(Set("total", first(block, fold, compute, big))), *nest,
+            do(Store(slot(out), at(f"p_{out.name}"), end))]
+    return header.nest(title, [*lanes, items(body)], [block], True)
 
 
-def _start(printer: Printer, fold: Fold, dtype: str) -> str:
-    """The start value as text of that type."""
-    return _typed(printer.constant(limit(fold.init, dtype), dtype), dtype)
-
-
-def _lane(acc: str, compute: str, index: str = "i - q") -> str:
-    """Text that reads a lane (bools lie in bytes)."""
-    return f"({acc}[{index}] != 0)" if compute == "bool" else f"{acc}[{index}]"
-
-
-def _folded(printer: Printer, folds: dict[str, tuple[Fold, str, str]], loop: Sequence[str], lo: str, hi: str
-            ) -> tuple[list[str], list[str]]:
-    """(lines before the row loop, lines that fold elements lo … hi-1 into the totals).
-
-    folds: accumulator name → (fold, type computed in, name of its total); `loop` folds element i into lane i
-    - q."""
-    make, reset, tree, join = [], [], [], []
-    for acc, (fold, compute, total) in folds.items():
-        block, big = Block(printer.block.target), wide(compute)
-        first = _start(printer, fold, compute)
-        make.append(f"{acc} = lanes({first})")
-        reset.append(f"{acc}[j] = {first}")
-        lines, (text,) = printer.statements([_combine(block, fold, _lane(acc, compute, "j"), block.make(
-            "name", compute, (), _lane(acc, compute, "j + h")), compute)])
-        tree += [*lines, f"{acc}[j] = {text}"]
-        lines, (text,) = printer.statements([_combine(block, fold, total, block.cast(
-            block.make("name", compute, (), _lane(acc, compute, "0")), big), big)])
-        join += [*lines, f"{total} = {text}"]
-    return make, [f"for b in range({lo}, {hi}, {BLOCK}):", *_indent([
-        f"e = min(b + {BLOCK}, {hi})", f"for j in range({LANES}):", *_indent(reset),
-        "for q in range(b, e, "
-        f"{LANES}):", *_indent([f"for i in range(q, min(q + {LANES}, e)):", *_indent(loop)]),
-        "h = "
-        f"{LANES}", "while h > 1:", *_indent(["h = h // 2", "for j in range(h):", *_indent(tree)]), *join])]
-
-
-def _typed(text: str, dtype: str) -> str:
-    """A start value that numba types as `dtype`."""
-    return text if text.startswith("c") or dtype == "bool" else f"{dtype}({text})"
-
-
-def reduce_chunks(name: str, fold: Fold, x: Operand, out: Operand, compute: str, target: str = "cpu") -> Text:
-    """Text of the first phase of reducing one long dense array: item c folds elements c·size … into out[c]
-    (wide)."""
+def reduce_chunks(title: str, fold: Fold, x: Operand, out: Operand, compute: str,
+                  target: str = "cpu") -> Nest:
+    """The first phase of reducing one long dense array: item c folds elements c·size … into out[c] (wide)."""
     block, big = Block(target), wide(compute)
-    printer = Printer(block)
-    params = ["lo", "hi", out.name, x.name, "size", "n", "o_x"]
-    signature = ["int64", "int64", _slot(out.memory), _slot(x.memory)]
-    value = block.cast(load(block, x.name, x.memory, "o_x + i"), compute)
-    if fold.before is not None:
-        value = block.cast(inline(block, fold.before, (value,)), compute)
-    lines, (step,) = printer.statements([_combine(block, fold, _lane("acc", compute), value, compute)])
-    make, inner = _folded(printer, {"acc": (fold, compute, "total")}, [*lines, f"acc[i - q] = {step}"],
-                          "r * size", "end")
-    code = [*make, "for r in range(lo, hi):", *_indent([f"total = {_start(printer, fold, big)}",
-                                                        "end = min(r * "
-                                                        "size + size, n)", *inner, f"{out.name}[r] = total"])]
-    return _finish(name, printer, params, signature, code, block)
+    header = Header([out, x])
+    header.sizes("size", "n", "o_x")
+    acc = Slot("acc", compute)
+    value = element(block, fold, load(block, slot(x), at("o_x + i")), compute)
+    step = do(Store(acc, at("j"), combine(block, fold, load(block, acc, at("j")), value)))
+    lanes, inner = folded(block, [("acc", fold, compute, "total")], [step], "r * size", "end")
+    body = [do(Set("total", first(block, fold, compute, big))), do(Let("end", at("min(r * size + size, n)"))),
+            *inner, do(Store(slot(out), at("r"), name(block, "total", big)))]
+    return header.nest(title, [*lanes, items(body)], [block], True)
 
 
-def reduce_columns(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
-                   target: str = "cpu") -> Text:
-    """Text of a reduction whose reduced dimensions are the slow ones: items are tiles of TILE neighbouring
-    outputs, folded together in `total` (scratch, wide type, as long as the output), so memory is read in
-    order."""
+def reduce_columns(title: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
+                   target: str = "cpu") -> Nest:
+    """A reduction whose reduced dimensions are the slow ones: items are tiles of TILE neighbouring outputs,
+    folded together in `total` (scratch, wide type, as long as the output), so memory is read in order."""
     block, big = Block(target), wide(compute)
-    params = ["lo", "hi", out.name, x.name, "total"]
-    signature = ["int64", "int64", _slot(out.memory), _slot(x.memory), _slot(big)]
-    printer = Printer(block)
-    head, start = _outer(depth, [out, x], params, "r // tiles")
-    params += ["count", "tiles", "width", "s_out"]
-    params += [f"m{k}" for k in range(loops)] + [f"z{k}" for k in range(loops)]
-    value = block.cast(block.cast(load(block, x.name, x.memory, "p + i"), compute), big)
-    if fold.before is not None:
-        value = block.cast(inline(block, fold.before, (value,)), big)
-    lines, (step,) = printer.statements([_combine(block, fold, "total[a + i]", value, big)])
-    nest = ["p = " + " + ".join([f"p_{x.name}", "t", *[f"j{k} * z{k}" for k in range(loops)]]),
-            "for i in range(e):", *_indent([*lines, f"total[a + i] = {step}"])]
+    header = Header([out, x, Operand("total", big)])
+    start = header.outer(depth, [out, x], "r // tiles")
+    header.sizes("count", "tiles", "width", "s_out", *[f"m{k}" for k in range(loops)],
+                 *[f"z{k}" for k in range(loops)])
+    total = Slot("total", big)
+    sum_ = load(block, total, at("a + i"))
+    value = element(block, fold, block.cast(load(block, slot(x), at("p + i")), compute), big)
+    each = lambda effect: For("i", at("0"), at("e"), 1, (do(effect),), True)
+    place = " + ".join([f"p_{x.name}", "t", *[f"j{k} * z{k}" for k in range(loops)]])
+    nest: list[Statement] = [do(Let("p", at(place))),
+                             each(Store(total, at("a + i"), combine(block, fold, sum_, value)))]
     for k in range(loops - 1, -1, -1):
-        nest = [f"for j{k} in range(m{k}):", *_indent(nest)]
-    end, wrap = _result(block, fold, "total[a + i]", big, compute, out.memory, "count")
-    tail, (text,) = printer.statements([end])
-    first = _typed(printer.constant(limit(fold.init, compute), big), big)
-    put = f"{out.name}[p_{out.name} + (t + i) * s_out] = " + (f"{wrap}({text})" if wrap else text)
-    code = ["for r in range(lo, hi):",
-            *_indent([f"t = (r % tiles) * {TILE}", *head, *start, f"e = min({TILE}, width - t)",
-                      "a = (r // tiles) * "
-                      "width + t", "for i in range(e):", *_indent([f"total[a + i] = {first}"]),
-                      *nest, "for i in range(e):", *_indent([*tail, put])])]
-    return _finish(name, printer, params, signature, code, block)
+        nest = [For(f"j{k}", at("0"), at(f"m{k}"), 1, tuple(nest))]
+    end = stored(block, result(block, fold, sum_, compute, "count"), out.memory)
+    body = [do(Let("t", at(f"r % tiles * {TILE}"))), *start, do(Let("e", at(f"min({TILE}, width - t)"))),
+            do(Let("a", at("r // tiles * width + t"))),
+            each(Store(total, at("a + i"), first(block, fold, compute, big))), *nest,
+            each(Store(slot(out), at(f"p_{out.name} + (t + i) * s_out"), end))]
+    return header.nest(title, [items(body)], [block], True)
 
 
-# ---------------------------------------------------------------------------------------------- fused rows
+# ------------------------------------------------------------------------------------------------ fused rows
 class Step(NamedTuple):
     """One step of a fused row kernel. kind "load" (args: input number), "value" (args: steps; data:
     build(block, values, numbers)), "fold" (data: (Fold, type computed in)), "store". `level`: the pass after
@@ -334,105 +293,78 @@ class Step(NamedTuple):
     data: Any
 
 
-def row_passes(name: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],
-               outs: Sequence[Operand], depth: int, target: str = "cpu") -> Text:
-    """Text of a kernel whose items are rows: each pass runs along the row, folds the reductions whose inputs
-    are known and stores the outputs that are; values of whole rows stand between the passes."""
-    params, signature = ["lo", "hi"], ["int64", "int64"]
+def row_passes(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],
+               outs: Sequence[Operand], depth: int, target: str = "cpu", apart: bool = False) -> Nest:
+    """A kernel whose items are rows: each pass runs along the row, folds the reductions whose inputs are
+    known and stores the outputs that are; values of whole rows stand between the passes. `apart`: no output
+    is an input."""
     arrays = [*outs, *ins]
-    for o in arrays:
-        params.append(o.name)
-        signature.append(_slot(o.memory))
-    probe = Block(target)
-    numbers = [_scalar(probe, o, params, signature) for o in scalars]
-    head, start = _outer(depth, arrays, params)
-    params += ["s_" + o.name for o in arrays if o.step == -1] + ["n"]
-    index = lambda o: {0: f"p_{o.name}", 1: f"p_{o.name} + i"}.get(o.step, f"p_{o.name} + i * s_{o.name}")
+    header = Header(arrays, scalars)
+    body = header.outer(depth, arrays)
+    header.sizes(*["s_" + o.name for o in arrays if o.step == -1], "n")
     last = max(s.level for s in program)
-    printer = Printer(Block(target))
-    body: list[str] = [*head, *start]
     named: dict[int, str] = {}
-    bound: dict[str, Any] = {}
-    before: list[str] = []
+    blocks: list[Block] = []
+    before: list[Statement] = []
     stores = [s for s in program if s.kind == "store"]
 
-    def values(block: Block):
-        """How a step's value is expressed in a block: row values that are known by name, the rest
-        recomputed."""
+    def fresh() -> tuple[Block, Callable[[int], Expr]]:
+        """A block, and how a step's value is expressed in it: row values by name, the rest recomputed."""
+        block = Block(target)
+        blocks.append(block)
         memo: dict[int, Expr] = {}
-        known = [block.make(e.op, e.dtype, tuple(block.make(a.op, a.dtype, (), a.value) for a in e.args),
-                            e.value)
-                 for e in numbers]
+        numbers = [number(block, o) for o in scalars]
 
         def value(i: int) -> Expr:
             if i not in memo:
                 s = program[i]
                 if i in named:
-                    memo[i] = block.make("name", s.dtype, (), named[i])
+                    memo[i] = name(block, named[i], s.dtype)
                 elif s.kind == "load":
                     o = ins[s.args[0]]
-                    memo[i] = block.cast(load(block, o.name, o.memory, index(o)), s.dtype)
+                    memo[i] = block.cast(load(block, slot(o), index(o)), s.dtype)
                 else:
-                    memo[i] = s.data(block, [value(a) for a in s.args], known)
+                    memo[i] = s.data(block, [value(a) for a in s.args], numbers)
             return memo[i]
-        return value
-
-    def emitted(roots: Sequence[Expr], block: Block) -> tuple[list[str], list[str]]:
-        printer.block = block
-        bound.update(block.bound)
-        return printer.statements(roots)
+        return block, value
 
     for level in range(last + 1):
-        block = Block(target)
-        value = values(block)
+        block, value = fresh()
         rows = [i for i, s in enumerate(program)
                 if s.level == level and not s.full and s.kind in ("load", "value")]
-        lines, texts = emitted([value(i) for i in rows], block)
-        body += lines + [f"v{i} = {t}" for i, t in zip(rows, texts)]
+        if rows:
+            body.append(Do(tuple([Let(f"v{i}", value(i)) for i in rows])))
         named.update({i: f"v{i}" for i in rows})
-        block = Block(target)
-        value = values(block)
+        block, value = fresh()
         folds = [i for i, s in enumerate(program) if s.kind == "fold" and s.level == level + 1]
         puts = [(k, s) for k, s in enumerate(stores) if s.full and s.level == level]
-        roots, wraps = [], []
+        effects: list[Store] = []
         for i in folds:
             fold, compute = program[i].data
-            x = block.cast(value(program[i].args[0]), compute)
-            if fold.before is not None:
-                x = block.cast(inline(block, fold.before, (x,)), compute)
-            roots.append(_combine(block, fold, _lane(f"acc{i}", compute), x, compute))
+            acc, x = Slot(f"acc{i}", compute), element(block, fold, value(program[i].args[0]), compute)
+            effects.append(Store(acc, at("j"), combine(block, fold, load(block, acc, at("j")), x)))
         for k, s in puts:
-            root, wrap = stored(block, value(s.args[0]), outs[k].memory)
-            roots.append(root)
-            wraps.append(wrap)
-        if roots:
-            lines, texts = emitted(roots, block)
-            loop = [*lines, *[f"acc{i}[i - q] = {t}" for i, t in zip(folds, texts)],
-                    *[f"{outs[k].name}[{index(outs[k])}] = " + (f"{w}({t})" if w else t)
-                      for (k, _), w, t in zip(puts, wraps, texts[len(folds):])]]
-            if folds:
-                table = {f"acc{i}": (*program[i].data, f"total{i}") for i in folds}
-                made, nest = _folded(printer, table, loop, "0", "n")
-                before += made
-                body += [*[f"total{i} = {_start(printer, program[i].data[0], wide(program[i].data[1]))}"
-                           for i in folds], *nest]
-            else:
-                body += ["for i in range(n):", *_indent(loop)]
+            effects.append(Store(slot(outs[k]), index(outs[k]),
+                                 stored(block, value(s.args[0]), outs[k].memory)))
+        if folds:
+            made, nest = folded(block, [(f"acc{i}", *program[i].data, f"total{i}") for i in folds],
+                                [Do(tuple(effects))], "0", "n")
+            before += made
+            for i in folds:
+                fold, compute = program[i].data
+                body.append(do(Set(f"total{i}", first(block, fold, compute, wide(compute)))))
+            body += nest
+        elif effects:
+            body.append(For("i", at("0"), at("n"), 1, (Do(tuple(effects)),), True))
         for i in folds:
             fold, compute = program[i].data
-            block = Block(target)
-            big = wide(compute)
-            end, _ = _result(block, fold, f"total{i}", big, compute, compute, "n")
-            lines, (text,) = emitted([block.cast(end, program[i].dtype)], block)
-            body += [*lines, f"v{i} = {text}"]
+            total = name(block, f"total{i}", wide(compute))
+            end = block.cast(result(block, fold, total, compute, "n"), compute)
+            body.append(do(Let(f"v{i}", block.cast(end, program[i].dtype))))
             named[i] = f"v{i}"
-    block = Block(target)
-    value = values(block)
+    block, value = fresh()
     for k, s in enumerate(stores):
         if not s.full:
-            root, wrap = stored(block, value(s.args[0]), outs[k].memory)
-            lines, (t,) = emitted([root], block)
-            body += [*lines, f"{outs[k].name}[p_{outs[k].name}] = " + (f"{wrap}({t})" if wrap else t)]
-    probe.bound = bound
-    return _finish(name, printer, params, signature, [*before, "for r in range(lo, "
-                                                               "hi):", *_indent(body)], probe)
+            body.append(do(Store(slot(outs[k]), at(f"p_{outs[k].name}"),
+                                 stored(block, value(s.args[0]), outs[k].memory))))
+    return header.nest(title, [*before, items(body)], blocks, apart)

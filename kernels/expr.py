@@ -14,7 +14,7 @@ import math
 import textwrap
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import jit
 
@@ -25,6 +25,8 @@ MEMORY = {"bfloat16": ("uint16", "float32", "bf16_load", "bf16_store"),
 PARTS = {"complex64": "float32", "complex128": "float64"}
 BITS = {"bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint16": 16, "uint32": 32,
         "uint64": 64}
+# Arithmetic of these is 64 bits wide, and signed at times, in Python's and numba's rules.
+NARROW = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64"})
 ROUND = ("floor", "ceil", "trunc")
 INTRINSICS = {"bits", "from_bits", "to_int", "to_float", "fma", "rint"}
 # What cmath lacks. expm1 = (exp x cos y - 1) + i exp x sin y loses digits near 0 as cos y - 1 does.
@@ -72,6 +74,13 @@ class Expr:
         return f"{self.op}:{self.dtype}" + (f"={self.value}" if self.value is not None else "")
 
 
+def wrapped(v: int, dtype: str) -> int:
+    """The integer modulo 2**bits in the range of its type."""
+    n = BITS[dtype]
+    v &= (1 << n) - 1
+    return v if dtype.startswith("u") or v >> (n - 1) == 0 else v - (1 << n)
+
+
 class Block:
     """Expressions of one loop body. Equal expressions are one object. `target` is "cpu" or "cuda": on the CPU
     the transcendental functions become polynomials that vectorise (scalar.py), on CUDA they are
@@ -101,7 +110,7 @@ class Block:
             if dtype == "bool":
                 v = bool(v)
             elif dtype.startswith(("int", "uint")):
-                v = int(v)
+                v = wrapped(int(v), dtype)
             elif dtype.startswith("float"):
                 v = float(v)
             return self.const(v, dtype)
@@ -453,14 +462,64 @@ class _Eval:
         return b.make("rint", t, args)
 
 
+# ------------------------------------------------------------------------------------------------ memory
+class Slot(NamedTuple):
+    """An array as kernels see it: its name and the type of its elements in memory."""
+    name: str
+    memory: str
+
+    @property
+    def compute(self) -> str:
+        """The type that an element has once loaded."""
+        return MEMORY[self.memory][1] if self.memory in MEMORY else self.memory
+
+    @property
+    def code(self) -> str:
+        """The type of the argument: bools lie in bytes, half floats in 16-bit words."""
+        return "*" + {"bool": "uint8"}.get(self.memory,
+                                           MEMORY[self.memory][0] if self.memory in MEMORY else self.memory)
+
+
+def load(block: Block, array: Slot, index: Expr) -> Expr:
+    """The element of `array` at `index`, in its compute type."""
+    return block.make("load", array.compute, (index,), array)
+
+
+_places = Block()  # index expressions, made once: equal texts are one object
+
+
+@functools.cache
+def at(text: str) -> Expr:
+    """An index expression of int64 names and literals, such as at("p_x + i * s_x"). Nothing overflows, and
+    what `//` and `%` divide is not negative."""
+    def value(e: ast.expr) -> Expr:
+        if isinstance(e, ast.Constant):
+            return _places.const(e.value, "int64")
+        if isinstance(e, ast.Name):
+            return _places.make("name", "int64", (), e.id)
+        if isinstance(e, ast.Call):
+            assert isinstance(e.func, ast.Name) and e.func.id == "min"
+            return _places.make("min", "int64", tuple(map(value, e.args)))
+        assert isinstance(e, ast.BinOp), text
+        return _places.make("index" + BINARY[type(e.op)], "int64", (value(e.left), value(e.right)))
+    return value(ast.parse(text, mode="eval").body)
+
+
 # ------------------------------------------------------------------------------------------------ printing
+ATOM = 9  # binds tighter than every operator
+LEVEL = {"*": 6, "/": 6, "//": 6, "%": 6, "+": 5, "-": 5, "<<": 4, ">>": 4, "&": 3, "^": 2.5, "|": 2,
+         "<": 1, "<=": 1, ">": 1, ">=": 1, "==": 1, "!=": 1}
+NOT, CHOICE, NEG, POWER = 0.5, 0, 7, 8
+# math functions that numba types as float64 in some version or another, printed with a cast
+RETYPED = frozenset({"sqrt", "lgamma", "pow", "atan2", "hypot", "copysign", "fmod", "erf", "erfc"})
+Text = tuple[str, float]  # and how tightly its outermost operator binds
+
+
 class Printer:
     """Prints expressions as Python statements. A value used twice gets a name; the rest stay nested."""
 
-    LEAVES = ("const", "load", "name")
-
-    def __init__(self, block: Block):
-        self.block = block
+    def __init__(self, target: str = "cpu"):
+        self.target = target
         self.constants: dict[tuple[str, str], str] = {}
         self._names = 0
 
@@ -468,11 +527,16 @@ class Printer:
         if dtype == "bool":
             return "True" if value else "False"
         if dtype.startswith(("int", "uint")) and dtype != "uint64":
-            return f"({value})" if value < 0 else str(value)
+            return str(value)
         key = (repr(value), dtype)
         if key not in self.constants:
             self.constants[key] = f"c{len(self.constants)}"
         return self.constants[key]
+
+    def typed(self, value, dtype: str) -> str:
+        """A constant that is of its type also where nothing else gives it one."""
+        text = self.constant(value, dtype)
+        return text if text.startswith("c") or dtype == "bool" else f"{dtype}({text})"
 
     def header(self) -> list[str]:
         """Assignments of the typed constants, to stand before the function."""
@@ -482,31 +546,28 @@ class Printer:
             out.append(f"{name} = {dtype}({value})")
         return out
 
-    def statements(self, roots: Sequence[Expr],
-                   known: dict[int, str] | None = None) -> tuple[list[str], list[str]]:
-        """(lines that compute the shared values, the text of each root). `known` names values that lines
-        before hold."""
+    def statements(self, roots: Sequence[Expr], single: bool = False) -> tuple[list[str], list[str]]:
+        """(lines that compute the shared values, the text of each root). Loads stand in lines of their own,
+        before all stores and both sides of a choice; single: there is one store, after all."""
         uses: dict[int, int] = {}
         order: list[Expr] = []
-        known = dict(known or {})
         for root in roots:
-            self._visit(root, uses, order, known)
+            self._visit(root, uses, order)
+        loads = not single or any(e.op == "select" for e in order)
         lines: list[str] = []
-        text: dict[int, str] = dict(known)
+        text: dict[int, Text] = {}
         for e in order:
-            if id(e) in known:
-                continue
             t = self.text(e, text)
-            plain = e.op in ("const", "name")
-            if (uses[id(e)] > 1 and not plain) or e.op == "load" or len(t) > 160:
+            plain = e.op in ("const", "name") or e.op.startswith("index")
+            if (uses[id(e)] > 1 and not plain) or (loads and e.op == "load") or len(t[0]) > 160:
                 name = f"t{self._names}"
                 self._names += 1
-                lines.append(f"{name} = {_bare(t)}")
-                t = name
+                lines.append(f"{name} = {t[0]}")
+                t = name, ATOM
             text[id(e)] = t
-        return lines, [_bare(text[id(r)]) for r in roots]
+        return lines, [text[id(r)][0] for r in roots]
 
-    def _visit(self, root: Expr, uses: dict, order: list, known: dict) -> None:
+    def _visit(self, root: Expr, uses: dict, order: list) -> None:
         stack = [(root, False)]
         while stack:
             e, done = stack.pop()
@@ -514,90 +575,79 @@ class Printer:
                 order.append(e)
                 continue
             uses[id(e)] = uses.get(id(e), 0) + 1
-            if uses[id(e)] > 1 or id(e) in known:
+            if uses[id(e)] > 1:
                 continue
             stack.append((e, True))
             for a in reversed(e.args):
                 stack.append((a, False))
 
-    def text(self, e: Expr, of: dict[int, str]) -> str:
+    def text(self, e: Expr, of: dict[int, Text]) -> Text:
         a = [of[id(x)] for x in e.args]
         op, dtype = e.op, e.dtype or "float64"
+        inside = ", ".join([t for t, _ in a])
         if op == "const":
-            return self.constant(e.value,
-                                 dtype if e.dtype else ("float64" if isinstance(e.value, float) else "int64"))
-        if op in ("load", "name"):
-            return e.value
+            t = self.constant(e.value,
+                              dtype if e.dtype else ("float64" if isinstance(e.value, float) else "int64"))
+            return t, NEG if t.startswith("-") else ATOM
+        if op == "name":
+            return e.value, ATOM
+        if op == "load":
+            name, memory = e.value
+            if memory in MEMORY:
+                return f"{MEMORY[memory][2]}({name}[{inside}])", ATOM
+            return (f"{name}[{inside}] != 0", 1) if memory == "bool" else (f"{name}[{inside}]", ATOM)
         if op == "select":
-            return f"({a[1]} if {a[0] if e.args[0].op == 'select' else _bare(a[0])} else {a[2]})"
+            return f"{_in(a[1], NOT)} if {_in(a[0], NOT)} else {_in(a[2], NOT)}", CHOICE
         if op == "cast":
-            if dtype == "bool":
-                return f"({a[0]} != 0)"
-            return f"{dtype}({_bare(a[0])})"
+            return (f"{_in(a[0], 2)} != 0", 1) if dtype == "bool" else (f"{dtype}({inside})", ATOM)
         if op == "neg":
-            return self._fixed(f"(-{a[0]})", dtype)
-        if op == "not":
-            return f"(not {a[0]})"
+            return _fixed(f"-{_in(a[0], NEG)}", NEG, dtype)
+        if op == "not" or (op == "~" and dtype == "bool"):
+            return f"not {_in(a[0], NOT)}", NOT
         if op == "~":
-            return f"(not {a[0]})" if dtype == "bool" else f"(~{a[0]})"
+            return _fixed(f"~{_in(a[0], NEG)}", NEG, dtype)
         if op == "abs":
-            return f"abs({_bare(a[0])})"
+            return _fixed(f"abs({inside})", ATOM, dtype)
         if op in ("real", "imag"):
-            return f"{a[0]}.{op}"
+            return f"{_in(a[0], ATOM)}.{op}", ATOM
         if op == "complex":
-            return f"{dtype}(complex({_bare(a[0])}, {_bare(a[1])}))"
+            return f"{dtype}(complex({inside}))", ATOM
         if op == "conj":
-            return f"{a[0]}.conjugate()"
-        if op == "math.fmod" and self.block.target == "cpu":
-            return f"fmod({', '.join(map(_bare, a))})"
-        if op in ("bits", "from_bits", "fma", "rint", *ROUND):
-            return f"{op}({', '.join(map(_bare, a))})"
+            return f"{_in(a[0], ATOM)}.conjugate()", ATOM
+        if op == "math.fmod" and self.target == "cpu":
+            return f"fmod({inside})", ATOM
+        if op in ("bits", "from_bits", "fma", "rint", "min", *ROUND):
+            return f"{op}({inside})", ATOM
         if op.startswith("math."):
-            module = "cmath" if dtype.startswith("complex") else "math"
-            t = f"{module}.{op[5:]}({', '.join(map(_bare, a))})"
-            return f"{dtype}({t})" if op[5:] in ("sqrt", "lgamma", "pow", "atan2", "hypot", "copysign",
-                                                 "fmod", "erf", "erfc") \
-                and dtype == "float32" else t
+            t = f"{'cmath' if dtype.startswith('complex') else 'math'}.{op[5:]}({inside})"
+            return f"{dtype}({t})" if op[5:] in RETYPED and dtype == "float32" else t, ATOM
         if op.startswith("call."):
-            return f"{op[5:]}({', '.join(map(_bare, a))})"
-        if op == "%" and dtype.startswith("float"):
-            return f"({a[0]} % {a[1]})"
-        text = f"({a[0]} {op} {a[1]})"
-        return text if e.dtype == "bool" else self._fixed(text, dtype)
-
-    @staticmethod
-    def _fixed(text: str, dtype: str) -> str:
-        """Arithmetic of these is 64 bits wide, signed at times, in Python's and numba's rules: bring it
-        back."""
-        return f"{dtype}{text}" if dtype in ("int32", "uint32", "uint64") else text
+            return f"{op[5:]}({inside})", ATOM
+        if op == "**":
+            return _fixed(f"{_in(a[0], ATOM)} ** {_in(a[1], ATOM)}", POWER, dtype)
+        op = op.removeprefix("index")
+        level = LEVEL[op]
+        above = level + 0.1  # comparisons do not chain, and sums are not to be reordered
+        return _fixed(f"{_in(a[0], above if level == 1 else level)} {op} {_in(a[1], above)}", level, dtype)
 
 
-def _bare(text: str) -> str:
-    """Without one pair of outer parentheses."""
-    if text.startswith("(") and text.endswith(")"):
-        depth = 0
-        for i, ch in enumerate(text):
-            depth += (ch == "(") - (ch == ")")
-            if depth == 0 and i < len(text) - 1:
-                return text
-        return text[1:-1]
-    return text
+def _in(t: Text, level: float) -> str:
+    """The text as an operand of what binds at `level`."""
+    return t[0] if t[1] >= level else f"({t[0]})"
 
 
-def load(block: Block, name: str, memory: str, index: str) -> Expr:
-    """The element of array `name` at `index`, in its compute type (float32 for the half types)."""
-    if memory in MEMORY:
-        _, dtype, load_, _ = MEMORY[memory]
-        return block.make("load", dtype, (), f"{load_}({name}[{index}])")
-    if memory == "bool":  # bytes in memory
-        return block.make("load", "bool", (), f"({name}[{index}] != 0)")
-    return block.make("load", memory, (), f"{name}[{index}]")
+def _fixed(text: str, level: float, dtype: str) -> Text:
+    """Arithmetic brought back to its own type."""
+    return (f"{dtype}({text})", ATOM) if dtype in NARROW else (text, level)
 
 
-def stored(block: Block, value: Expr, memory: str) -> tuple[Expr, str]:
-    """(value converted to what memory of that type takes, function to wrap it in)."""
-    if memory in MEMORY:
-        return block.cast(value, "float32"), MEMORY[memory][3]
-    if memory == "bool":
-        return block.cast(block.cast(value, "bool"), "uint8"), ""
-    return block.cast(value, memory), ""
+def stored(block: Block, value: Expr, memory: str) -> Expr:
+    """`value` converted to what an element of that type is before it is stored."""
+    return block.cast(value, MEMORY[memory][1] if memory in MEMORY else memory)
+
+
+def put(array: Slot, text: str) -> str:
+    """Text of what goes to memory for the value `text`."""
+    if array.memory in MEMORY:
+        return f"{MEMORY[array.memory][3]}({text})"
+    return f"uint8({text})" if array.memory == "bool" else text

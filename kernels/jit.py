@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 
-# NaN and inf keep their meaning; sums may be reassociated and products contracted to fma. Not `arcp`: with it
+# Of hand-written kernels; emitted ones have none, so that their bits do not depend on what is fused. NaN and
+# inf keep their meaning; sums may be reassociated and products contracted to fma. Not `arcp`: with it
 # LLVM takes the reciprocal square root estimate in vector loops and not in scalar ones, so bits would depend
 # on the layout.
 FAST_MATH = ("contract", "nsz", "reassoc")
@@ -160,7 +161,9 @@ def _numba_intrinsics() -> dict[str, Any]:
         def build(c, b, s, a):
             kind = c.get_data_type(memory)
             with b.goto_entry_block():
-                return b.alloca(kind, 128)
+                array = b.alloca(kind, 128)
+                array.align = 64  # a vector of any CPU lies in one cache line
+                return array
         return nt.CPointer(memory)(first), build
 
     @intrinsic
@@ -274,9 +277,9 @@ def _numba_version() -> str:
         return importlib.metadata.version("numba")
 
 
-def content_hash(fn: Callable, signature: tuple[str, ...]) -> str:
+def content_hash(fn: Callable, signature: tuple[str, ...], strict: bool = False) -> str:
     """The name of a kernel's compiled form: a hash of all that it depends on."""
-    return hashlib.sha256(repr((_describe(fn, {}), signature, host())).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((_describe(fn, {}), signature, strict, host())).encode()).hexdigest()[:32]
 
 
 # ------------------------------------------------------------------------------------------------ disk cache
@@ -493,7 +496,7 @@ def _numba_type(code: str, checked: bool):
     return nt.Array(t, 1, "C") if checked else nt.CPointer(t)
 
 
-def _bind(fn: Callable, jitted: dict) -> Callable:
+def _bind(fn: Callable, jitted: dict, flags: Iterable[str]) -> Callable:
     """`fn` with its Device and Intrinsic globals replaced by what numba compiles."""
     import numba
     if not _intrinsic_table:
@@ -505,7 +508,7 @@ def _bind(fn: Callable, jitted: dict) -> Callable:
         v = fn.__globals__[name]
         if isinstance(v, Device):
             if v not in jitted:
-                jitted[v] = numba.njit(_bind(v.fn, jitted), fastmath=set(FAST_MATH), error_model="numpy",
+                jitted[v] = numba.njit(_bind(v.fn, jitted, flags), fastmath=set(flags), error_model="numpy",
                                        boundscheck=CHECKED, inline="never")
             v = jitted[v]
         elif isinstance(v, Intrinsic):
@@ -524,25 +527,31 @@ def _all_names(code) -> list[str]:
     return out
 
 
-def llvm_ir(fn: Callable, signature: tuple[str, ...]) -> tuple[str, str]:
+def llvm_ir(fn: Callable, signature: tuple[str, ...], strict: bool = False) -> tuple[str, str]:
     """(optimised LLVM IR of a kernel, name of its native function), by numba, with pointers for arrays."""
     from numba.core import compiler
     from numba.core.cpu import FastMathOptions
     from numba.core.registry import cpu_target
+    fast = _fast(strict)
     flags: Any = compiler.Flags()
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.release_gil = flags.nrt = False
     flags.error_model = "numpy"
-    flags.fastmath = FastMathOptions(set(FAST_MATH))
+    flags.fastmath = FastMathOptions(set(fast))
     typing, target = cpu_target.typing_context, cpu_target.target_context
     args = tuple(_numba_type(c, False) for c in signature)
-    result = compiler.compile_extra(typing, target, _bind(fn, {}), args, None, flags, {})
+    result = compiler.compile_extra(typing, target, _bind(fn, {}, fast), args, None, flags, {})
     return str(result.library._final_module), result.fndesc.llvm_func_name
 
 
-def _object_code(fn: Callable, signature: tuple[str, ...], key: str) -> bytes:
+def _fast(strict: bool) -> tuple[str, ...]:
+    """The fast-math flags of a kernel."""
+    return () if strict else FAST_MATH
+
+
+def _object_code(fn: Callable, signature: tuple[str, ...], key: str, strict: bool) -> bytes:
     ll = engine().ll
-    text, native = llvm_ir(fn, signature)
+    text, native = llvm_ir(fn, signature, strict)
     if DEBUG >= 5:
         print(text, file=sys.stderr)
     module = ll.parse_assembly(text)
@@ -570,16 +579,16 @@ class KernelError(RuntimeError):
     """A kernel that numba could not compile: a defect of numtorch, with the kernel's name and types."""
 
 
-def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
+def compile(fn: Callable, signature: tuple[str, ...], strict: bool = False) -> Native:
     """Compile the kernel `fn` for argument types such as ("int64", "int64", "*float32", "*float32",
-    "int64")."""
+    "int64"). strict: IEEE arithmetic in the order written, as emitted kernels want; else with FAST_MATH."""
     if DISABLED:
         run = _retyped(plain(fn), signature)
         return Native(fn, signature, run, run)
     with _lock:
         if CHECKED:
-            return _checked(fn, signature)
-        key = "k" + content_hash(fn, signature)
+            return _checked(fn, signature, strict)
+        key = "k" + content_hash(fn, signature, strict)
         known = _loaded.get(key)
         if known is not None:
             return known
@@ -588,7 +597,7 @@ def compile(fn: Callable, signature: tuple[str, ...]) -> Native:
             import time
             start = time.perf_counter()
             try:
-                blob = _object_code(fn, signature, key)
+                blob = _object_code(fn, signature, key, strict)
             except Exception as e:
                 raise KernelError(f"the kernel {fn.__name__!r} does not compile for "
                                   f"({', '.join(signature)}): "
@@ -666,11 +675,11 @@ def plain_body(fn: Callable) -> Callable:
     return run
 
 
-def _checked(fn: Callable, signature: tuple[str, ...]) -> Native:
+def _checked(fn: Callable, signature: tuple[str, ...], strict: bool) -> Native:
     import numba
     types_ = tuple(_numba_type(c, True) for c in signature)
     f = numba.njit(types_, boundscheck=True, nogil=True, error_model="numpy",
-                   fastmath=set(FAST_MATH))(_bind(fn, {}))
+                   fastmath=set(_fast(strict)))(_bind(fn, {}, _fast(strict)))
 
     run = _retyped(f, signature)
     return Native(fn, signature, run, run)

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .. import emit
-from ..emit import Fold, Operand, Text
-from ..expr import Block, Expr, Printer, load
+from ..emit import Fold, Header, Operand
+from ..expr import Block, Expr, Printer, Slot, at, load, stored
+from ..nest import Nest, Set, Store, Text, do, finish, indent, lines, name
 
 WARP = 32
 # Elements that a thread folds in the compute type before they join the wide total, as emit.BLOCK on the CPU:
@@ -28,15 +29,17 @@ _HEAD = re.compile(r"^(    )for (\w+) in range\(lo, hi\):$", re.M)
 _ROW = re.compile(r"^(        )for i in range\(n\):$", re.M)
 
 
-def per_item(text: Text) -> Text:
+def per_item(text: Text | Nest) -> Text:
     """One thread per item, in a grid-stride loop."""
+    text = text if isinstance(text, Text) else text.text()
     source, found = _HEAD.subn(r"\1for \2 in range(lo + cuda.grid(1), hi, cuda.gridsize(1)):", text.source)
     assert found == 1, text.source
     return text._replace(source=source)
 
 
-def per_element(text: Text) -> Text:
+def per_element(text: Text | Nest) -> Text:
     """One thread per element of a pointwise kernel whose items are rows of `n` elements; else per_item."""
+    text = text if isinstance(text, Text) else text.text()
     head, row = _HEAD.search(text.source), _ROW.search(text.source)
     if head is None or row is None:
         return per_item(text)
@@ -53,10 +56,10 @@ def is_per_element(text: Text) -> bool:
     return "    for element in range(" in text.source
 
 
-def pointwise(name: str, build: emit.Build, ins: Sequence[Operand], outs: Sequence[Operand],
+def pointwise(title: str, build: emit.Build, ins: Sequence[Operand], outs: Sequence[Operand],
               depth: int | None) -> Text:
     """The CUDA form of emit.pointwise: same arguments."""
-    return per_element(emit.pointwise(name, build, ins, outs, depth, target="cuda"))
+    return per_element(emit.pointwise(title, build, ins, outs, depth, target="cuda"))
 
 
 # Between threads
@@ -83,7 +86,7 @@ SHUFFLES = {"float32": Shuffle(_DOWN, "float32"), "float64": Shuffle(_DOWN, "flo
 def _tree(steps: int, dtype: str, combine: Sequence[str], distance: str) -> list[str]:
     """Lines that fold `total` of 2^steps lanes into the first lane's: those `distance` apart, h = 0, 1, …"""
     move = SHUFFLES[dtype].move.format(x="total", far=distance)
-    return [f"for h in range({steps}):", *emit._indent([f"other = {move}", *combine])]
+    return [f"for h in range({steps}):", *indent([f"other = {move}", *combine])]
 
 
 def block_reduce(dtype: str, combine: Sequence[str], init: str, threads: int) -> list[str]:
@@ -102,7 +105,7 @@ def block_reduce(dtype: str, combine: Sequence[str], init: str, threads: int) ->
     return [*lines, "if lane == 0:", f"    partial[warp] = {kind.put.format(x='total')}",
             "cuda.syncthreads()", "if warp == 0:", f"    total = {init}", f"    if lane < {warps}:",
             f"        total = {kind.get.format(x='partial[lane]')}",
-            *emit._indent(_tree(steps, dtype, combine, f"{1 << (steps - 1)} >> h")),
+            *indent(_tree(steps, dtype, combine, f"{1 << (steps - 1)} >> h")),
             "cuda.syncthreads()"]
 
 
@@ -113,39 +116,34 @@ class _Fold:
     """The pieces of text of a reduction, those of emit.reduce_rows for one thread's share of a row."""
 
     def __init__(self, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int):
-        self.block, self.big = Block("cuda"), emit.wide(compute)
-        self.signature = ["int64", "int64", emit._slot(out.memory), emit._slot(x.memory)]
-        self.params, self.compute, self.loops = ["lo", "hi", out.name, x.name], compute, loops
-        self.printer = printer = Printer(self.block)
-        self.head, self.start = emit._outer(depth, [out, x], self.params)
-        self.params += ["count"] + [f"m{k}" for k in range(loops)] + [f"z{k}" for k in range(loops - 1)]
+        self.fold, self.block, self.big = fold, Block("cuda"), emit.wide(compute)
+        self.loops, self.printer, self.header = loops, Printer("cuda"), Header([out, x])
+        block, outer = self.block, self.header.outer(depth, [out, x])
+        self.place_row = lines(self.printer, outer)
+        self.header.sizes("count", *[f"m{k}" for k in range(loops)], *[f"z{k}" for k in range(loops - 1)])
         if x.step == -1:
-            self.params.append("s_x")
-        value = self.block.cast(load(self.block, x.name, x.memory, "p"), compute)
-        if fold.before is not None:
-            value = self.block.cast(emit.inline(self.block, fold.before, (value,)), compute)
-        step = emit._combine(self.block, fold, "acc", value, compute)
-        lines, (text,) = printer.statements([step])
-        self.step = [*lines, f"acc = {text}"]
-        self.join = self._joined(fold, self.block.cast(self.name("acc", compute), self.big))
-        self.meet = self._joined(fold, self.name("other", self.big))
-        end, wrap = emit._result(self.block, fold, "total", self.big, compute, out.memory, "count")
-        self.tail, (text,) = printer.statements([end])
-        self.store = f"{out.name}[p_{out.name}] = " + (f"{wrap}({text})" if wrap else text)
+            self.header.sizes("s_x")
+        value = emit.element(block, fold, load(block, emit.slot(x), at("p")), compute)
+        acc = name(block, "acc", compute)
+        self.step = self._set("acc", emit.combine(block, fold, acc, value))
+        self.join = self._joined(block.cast(acc, self.big))
+        self.meet = self._joined(name(block, "other", self.big))
+        end = emit.result(block, fold, name(block, "total", self.big), compute, "count")
+        self.store = lines(self.printer, [do(Store(Slot(out.name, out.memory), at(f"p_{out.name}"),
+                                                   stored(block, end, out.memory)))])
         start = emit.limit(fold.init, compute)
-        self.first = emit._typed(printer.constant(start, compute), compute)
-        self.zero = emit._typed(printer.constant(start, self.big), self.big)
+        self.first = self.printer.typed(start, compute)
+        self.zero = self.printer.typed(start, self.big)
         self.total = " * ".join(f"m{k}" for k in range(loops))
         inner = {0: [], 1: [f"j{loops - 1}"]}.get(x.step, [f"j{loops - 1} * s_x"])
         self.place = " + ".join([f"p_{x.name}", *[f"j{k} * z{k}" for k in range(loops - 1)], *inner])
 
-    def name(self, name: str, dtype: str) -> Expr:
-        return self.block.make("name", dtype, (), name)
+    def _set(self, variable: str, value: Expr) -> list[str]:
+        return lines(self.printer, [do(Set(variable, value))])
 
-    def _joined(self, fold: Fold, other: Expr) -> list[str]:
-        joined = emit._combine(self.block, fold, "total", other, self.big)
-        lines, (text,) = self.printer.statements([joined])
-        return [*lines, f"total = {text}"]
+    def _joined(self, other: Expr) -> list[str]:
+        total = name(self.block, "total", self.big)
+        return self._set("total", emit.combine(self.block, self.fold, total, other))
 
     def share(self, first: str, threads: int) -> list[str]:
         """Lines that fold elements `first`, `first` + threads, … of the row into `total`, RUN at a time."""
@@ -156,12 +154,12 @@ class _Fold:
                 indices += [f"j{k} = q % m{k}", f"q = q // m{k}"]
             indices.append("j0 = q")
         run = [f"acc = {self.first}", f"for i in range(b, min(b + {RUN * threads}, length), {threads}):",
-               *emit._indent([*indices, f"p = {self.place}", *self.step]), *self.join]
-        return [f"total = {self.zero}", f"for b in range({first}, length, {RUN * threads}):",
-                *emit._indent(run)]
+               *indent([*indices, f"p = {self.place}", *self.step]), *self.join]
+        return [f"total = {self.zero}", f"for b in range({first}, length, {RUN * threads}):", *indent(run)]
 
-    def text(self, name: str, code: list[str]) -> Text:
-        return emit._finish(name, self.printer, self.params, self.signature, code, self.block)
+    def text(self, title: str, code: list[str]) -> Text:
+        params = [(p.name, p.code) for p in self.header.params]
+        return finish("k_" + title.replace(".", "_"), self.printer, params, code, self.block.bound)
 
 
 _PLACE = (f"lane = cuda.threadIdx.x % {WARP}", f"warp = cuda.threadIdx.x // {WARP}")
@@ -171,7 +169,7 @@ def _shared(dtype: str, count: int) -> str:
     return f"partial = cuda.shared.array({count}, {SHUFFLES[dtype].memory})"
 
 
-def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
+def reduce_rows(title: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
                 threads: int = 256) -> Text:
     """Text of a reduction in which `threads` threads share a row; arguments are those of emit.reduce_rows.
 
@@ -185,13 +183,13 @@ def reduce_rows(name: str, fold: Fold, x: Operand, out: Operand, compute: str, d
     else:
         setup.append(_shared(part.big, threads // WARP))
         rows, mine = "lo + cuda.blockIdx.x, hi, cuda.gridDim.x", "cuda.threadIdx.x"
-    body = [*part.head, *part.start, *part.share(mine, threads),
+    body = [*part.place_row, *part.share(mine, threads),
             *block_reduce(part.big, part.meet, part.zero, threads),
-            f"if {mine} == 0:", *emit._indent([*part.tail, part.store])]
-    return part.text(name, [*setup, f"for r in range({rows}):", *emit._indent(body)])
+            f"if {mine} == 0:", *indent([*part.store])]
+    return part.text(title, [*setup, f"for r in range({rows}):", *indent(body)])
 
 
-def reduce_tiles(name: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
+def reduce_tiles(title: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
                  warps: int = 8) -> Text:
     """Text of a reduction over slow dimensions: a block does 32 neighbouring outputs, their elements shared
     by its warps. Launch blocks of exactly 32 · `warps` threads; arguments are those of emit.reduce_rows."""
@@ -199,16 +197,16 @@ def reduce_tiles(name: str, fold: Fold, x: Operand, out: Operand, compute: str, 
     kind = SHUFFLES[part.big]
     setup = [f"length = {part.total}", *_PLACE, _shared(part.big, WARP * warps)]
     share = [f"total = {part.zero}", "if r < hi:",
-             *emit._indent([*part.head, *part.start, *part.share("warp", warps)]),
+             *indent([*part.place_row, *part.share("warp", warps)]),
              f"partial[warp * {WARP} + lane] = {kind.put.format(x='total')}", "cuda.syncthreads()",
              "if warp == 0 and r < hi:",
-             *emit._indent([f"for w in range(1, {warps}):",
+             *indent([f"for w in range(1, {warps}):",
                             f"    other = {kind.get.format(x=f'partial[w * {WARP} + lane]')}",
-                            *emit._indent(part.meet), *part.head, *part.start, *part.tail, part.store]),
+                            *indent(part.meet), *part.place_row, *part.store]),
              "cuda.syncthreads()"]
     code = [*setup, f"for c in range(lo + cuda.blockIdx.x * {WARP}, hi, cuda.gridDim.x * {WARP}):",
-            *emit._indent(["r = c + lane", *share])]
-    return part.text(name, code)
+            *indent(["r = c + lane", *share])]
+    return part.text(title, code)
 
 
 def form(rows: int, length: int, across: bool, block: int = 256) -> tuple[Callable[..., Text], int]:
