@@ -81,20 +81,21 @@ def running_logsumexp(lo, hi, out, x, count, width):
 
 @kernel
 def running_logsumexp_complex(lo, hi, out, x, count, width):
-    "out[j] = log(exp(x[0]) + ... + exp(x[j])) along each line, relative to the largest real part so far."
+    """out[j] = log(exp(x[0]) + ... + exp(x[j])) along each line: the larger of the sum so far and the next, plus
+    log(1 + exp(their difference)). The imaginary part is not brought back to (-pi, pi]."""
     for line in range(lo, hi):
         p = (line // width) * count * width + line % width
-        top = -math.inf
-        total = complex(0.0, 0.0)
+        total = complex(-math.inf, 0.0)
         for _ in range(count):
-            v = x[p]
-            if v.real > top:
-                total = total * math.exp(top - v.real)
-                top = v.real
-            size = math.exp(v.real - top) if v.real > -math.inf else 0.0
-            total += complex(size * math.cos(v.imag), size * math.sin(v.imag))
-            out[p] = complex(top + 0.5 * math.log(total.real * total.real + total.imag * total.imag),
-                             math.atan2(total.imag, total.real))
+            v = x[p] + 0.0
+            more, less = (v, total) if total.real < v.real else (total, v)
+            if less.real > -math.inf:
+                size = math.exp(less.real - more.real)
+                a = size * math.cos(less.imag - more.imag)
+                b = size * math.sin(less.imag - more.imag)
+                more += complex(0.5 * math.log1p(2.0 * a + a * a + b * b), math.atan2(b, 1.0 + a))
+            total = more
+            out[p] = total
             p += width
 
 
