@@ -6,7 +6,7 @@ are its subclasses; here stands what they share: devices, arguments, the tape, i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def fresh(layout: Layout, d: D.dtype, device: devices.device) -> Tensor:
         if layout.dense:  # only CPU layouts are called dense: the fast path is theirs
             layout = Layout(layout.shape, layout.strides, 0)
     t.layout, t.dtype = layout, d
-    t.requires_grad, t._node, t._base = False, None, None
+    t._requires, t._node, t._base = False, None, None
     return t
 
 
@@ -130,6 +130,7 @@ class Op:
 
     def __init__(self, body: Callable, vjp: dict[str, Callable] | None, at: Sequence[str], name: str | None):
         self.body, self.name, self.at = body, name or body.__name__, tuple(at)
+        self.said = self.name.partition(".")[0]  # what errors call it
         self.doc = inspect.getdoc(body) or ""
         self.signature = inspect.signature(body)
         self.params = tuple(self.signature.parameters)
@@ -167,11 +168,11 @@ class Op:
         for name in self.inputs:
             v = args[name]
             if isinstance(v, Tensor):
-                e = edge(v) if v.requires_grad else None
+                e = edge(v) if v._requires else None
                 edges.append(e)
                 shapes.append((v.layout.shape, v.dtype))
             elif isinstance(v, list | tuple):
-                es = [edge(t) if isinstance(t, Tensor) and t.requires_grad else None for t in v]
+                es = [edge(t) if isinstance(t, Tensor) and t._requires else None for t in v]
                 edges += es
                 shapes += [(t.layout.shape, t.dtype) if isinstance(t, Tensor) else None for t in v]
                 e = next((x for x in es if x is not None), None)
@@ -210,11 +211,11 @@ class Op:
         if len(outs) == 1:
             o = outs[0]
             if o.dtype.category >= D.FLOAT:
-                o.requires_grad, o._node = True, node
+                o._requires, o._node = True, node
         else:
             for i, o in enumerate(outs):
                 if o is not None and o.dtype.category >= D.FLOAT:
-                    o.requires_grad, o._node = True, Output(node, i)
+                    o._requires, o._node = True, Output(node, i)
         return node
 
     def backward(self, node: Node, grads: Sequence[Any]) -> list:
@@ -264,10 +265,16 @@ class Op:
                 if p not in values:
                     default = self.signature.parameters[p].default
                     if default is inspect.Parameter.empty:
-                        raise TypeError(f'{self.name}() missing 1 required positional arguments: '
-                                        f'"{PUBLIC.get(p, p)}"')
+                        raise self.missing([q for q in self.params if q not in values])
                     values[p] = default
         return values
+
+    def missing(self, params: list[str]) -> TypeError:
+        """PyTorch's error for required arguments that are not given."""
+        names = [f'"{PUBLIC.get(p, p)}"' for p in params
+                 if self.signature.parameters[p].default is inspect.Parameter.empty]
+        return TypeError(f"{self.said}() missing {len(names)} required positional argument"
+                         f"{'s' if len(names) == 1 else ''}: {', '.join(names)}")
 
     def renamed(self, k: str) -> str:
         if k in self.params:
@@ -309,9 +316,10 @@ def need_tensors(name: str, *values) -> None:
             raise not_a_tensor(name, argument, v, i)
 
 
-def no_overload(name: str, values: Sequence[Any]) -> TypeError:
+def no_overload(name: str, values: Sequence[Any], kwargs: dict[str, Any] | None = None) -> TypeError:
     """PyTorch's error where none of a function's several signatures takes such arguments."""
-    given = ", ".join(type(v).__name__ for v in values)
+    given = ", ".join([type(v).__name__ for v in values]
+                      + [f"{k}={type(v).__name__}" for k, v in (kwargs or {}).items()])
     return TypeError(f"{name}() received an invalid combination of arguments - got ({given}), but expected "
                      "one of:")
 
@@ -386,17 +394,30 @@ def reduced_shape(shape, dims: Sequence[int], keepdim: bool) -> tuple[int, ...]:
 
 
 # ------------------------------------------------------------------------------------------ in place and out=
+UNRECORDED = -1  # the stamp of a view that was made outside the tape
+
+
 def check_inplace(x: Tensor, name: str) -> None:
     """RuntimeError where writing to `x` would break the tape or an expanded tensor."""
-    if x.requires_grad and state.grad:
+    if x._base is not None and state.grad and x._stamp == UNRECORDED and x._base._requires:
+        raise RuntimeError("A view was created in no_grad mode and is being modified inplace with grad mode "
+                           "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
+                           "You can clarify your code by moving both the view and the inplace either both "
+                           "inside the no_grad block (if you don't want the inplace to be tracked) or both "
+                           "outside (if you want the inplace to be tracked).")
+    if x._requires and state.grad:
         if x._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-        if x._base is not None and x._base.requires_grad and x._base._node is None:
+        if x._base is not None and x._base._requires and x._base._node is None:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place "
                                "operation.")
-    elif x._base is not None and state.grad and x._base.requires_grad and x._base._node is None:
+    elif x._base is not None and state.grad and x._base._requires and x._base._node is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place "
                            "operation.")
+    if x.storage.version < 0 and not state.inference:
+        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed.You can "
+                           "make a clone to get a normal tensor before doing inplace update.See "
+                           "https://github.com/pytorch/rfcs/pull/17 for more details.")
     if x.layout.dense:
         return
     for n, s in zip(x.layout.shape, x.layout.strides):
@@ -426,8 +447,8 @@ def written(x: Tensor, node: Node | None) -> None:
         return
     base = x._base
     if base is None:
-        old, fresh_leaf = x._node, not x.requires_grad
-        x._node, x.requires_grad = node, True
+        old, fresh_leaf = x._node, not x._requires
+        x._node, x._requires = node, True
         x._rebased_ += 1
         if fresh_leaf:
             awaken(x)
@@ -438,8 +459,12 @@ def written(x: Tensor, node: Node | None) -> None:
     rebase(x, base, node)
 
 
-def check_apart(out, values: Sequence) -> None:
+def check_apart(out, values: Iterable) -> None:
     """RuntimeError where a tensor given as out= shares memory with one of `values` (or of lists in them)."""
+    if isinstance(out, list | tuple):
+        for o in out:
+            check_apart(o, values)
+        return
     for v in values:
         if isinstance(v, list | tuple):
             check_apart(out, v)
@@ -447,19 +472,22 @@ def check_apart(out, values: Sequence) -> None:
             check_overlap(out.layout, v.layout, whole=True)
 
 
-def into(out, result, exact: bool = False):
-    """Put results into the tensors given as out=, resizing empty ones; if `exact`, of no other dtype."""
+def into(out, result, exact: bool = False, name: str = "", args: Iterable[Any] = ()):
+    """Put results into the tensors given as out=, resizing empty ones; if `exact`, of no other dtype.
+
+    `args`: what the results were computed from: where `out` has the shape of one of those and shares its
+    memory, it must be the same elements."""
     if isinstance(result, tuple):
         if len(out) != len(result):
             raise TypeError(f"out= expects {len(result)} tensors, got {len(out)}")
         for o, r in zip(out, result):
-            into(o, r, exact)
+            into(o, r, exact, name, args)
         return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
     if not isinstance(out, Tensor):
         raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
-    if state.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but "
-                           "one of the arguments requires grad.")
+    if state.grad and (out._requires or result._requires):
+        raise RuntimeError(f"{name + '(): ' if name else ''}functions with out=... arguments don't support "
+                           "automatic differentiation, but one of the arguments requires grad.")
     if out.storage.device is not result.storage.device:
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, "
                            f"{result.storage.device} and {out.storage.device}! (when checking argument out)")
@@ -468,6 +496,9 @@ def into(out, result, exact: bool = False):
         raise RuntimeError(f"Expected out tensor to have dtype {c_name(result.dtype)}, but got "
                            f"{c_name(out.dtype)} instead")
     check_cast(result.dtype, out.dtype)
+    for v in args:
+        if isinstance(v, Tensor) and v.storage is out.storage and v.layout.shape == out.layout.shape:
+            check_overlap(out.layout, v.layout)
     if out.layout.shape != result.layout.shape:
         if out.layout.numel != 0:
             import warnings

@@ -4,16 +4,19 @@ from __future__ import annotations
 import numpy as np
 
 from . import devices
+from .autograd import modes
 
 
 class Storage:
     """One block of memory. `array` is the whole of it, 1-d (an ndarray, a CUDA buffer, on meta None);
-    `version` grows with every write, so that backward notices a changed saved tensor."""
+    `version` grows with every write, so that backward notices a changed saved tensor; it is below 0 for memory
+    that inference_mode made."""
 
     __slots__ = ("array", "device", "version", "_size", "__weakref__")
 
     def __init__(self, array, device=devices.cpu, size: int | None = None):
-        self.array, self.device, self.version = array, device, 0
+        self.array, self.device = array, device
+        self.version = modes.born() if modes.inferring else 0
         if array is None:
             self._size = size or 0
 

@@ -2,6 +2,7 @@
 entries."""
 from __future__ import annotations
 
+import operator
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,14 @@ class Tensor(metaclass=_TensorType):
     """A multi-dimensional array of one dtype on one device, with PyTorch's methods."""
 
     # _grad, _hooks … are unset until used; __getattr__ gives their defaults.
-    __slots__ = ("storage", "layout", "dtype", "requires_grad", "_node", "_base", "_stamp", "_rebased_",
+    __slots__ = ("storage", "layout", "dtype", "_requires", "_node", "_base", "_stamp", "_rebased_",
                  "_views", "_grad", "_hooks", "_after", "__dict__", "__weakref__")
     __array_priority__ = 1000
     storage: Any
     layout: Layout
     dtype: D.dtype
-    requires_grad: bool
+    _requires: bool
+    requires_grad: Any
     _grad: Tensor | None
     _node: Any
     _base: Any
@@ -76,14 +78,14 @@ class Tensor(metaclass=_TensorType):
         """Another Tensor on the same memory, without history."""
         t = new(Tensor)
         t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t.requires_grad, t._node, t._base = False, None, None
+        t._requires, t._node, t._base = False, None, None
         return t
 
     def as_subclass(self, cls: type) -> Any:
         """This tensor as an instance of the Tensor subclass `cls`, sharing memory and history."""
         t = new(cls)
         t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t.requires_grad, t._node, t._base = self.requires_grad, self._node, self._base
+        t._requires, t._node, t._base = self._requires, self._node, self._base
         if self._base is not None:
             t._stamp = self._stamp
         return t
@@ -93,25 +95,25 @@ class Tensor(metaclass=_TensorType):
         """`data`'s memory as a leaf of the subclass `cls`."""
         t = new(cls)
         t.storage, t.layout, t.dtype = data.storage, data.layout, data.dtype
-        t.requires_grad, t._node, t._base = require_grad, None, None
+        t._requires, t._node, t._base = require_grad, None, None
         return t
 
     def detach(self) -> Tensor:
         """The same memory, outside the tape."""
         t = new(Tensor)
         t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t.requires_grad, t._node, t._base = False, None, None
+        t._requires, t._node, t._base = False, None, None
         return t
 
     def detach_(self) -> Tensor:
         """Leave the tape, in place."""
-        if self._base is not None and self.requires_grad:
+        if self._base is not None and self._requires:
             raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
                                "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is "
                                "set as True, gradients are views of DDP buckets, and hence detach_() cannot "
                                "be called on these gradients. To fix this error, please refer to the "
                                "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.")
-        self.requires_grad, self._node = False, None
+        self._requires, self._node = False, None
         return self
 
     @property
@@ -127,7 +129,7 @@ class Tensor(metaclass=_TensorType):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        if self.requires_grad and value.dtype.category < D.FLOAT:
+        if self._requires and value.dtype.category < D.FLOAT:
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or "
                                "complex dtype")
         if state.lazy is not None:
@@ -203,7 +205,7 @@ class Tensor(metaclass=_TensorType):
     is_meta = property(lambda self: self.storage.device.type == "meta")
     is_sparse = is_sparse_csr = is_quantized = is_nested = False
     is_mkldnn = is_mps = is_xpu = is_vulkan = is_ipu = False
-    is_leaf = property(lambda self: not self.requires_grad or edge(self) is self)
+    is_leaf = property(lambda self: not self._requires or edge(self) is self)
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a floating type."""
@@ -218,8 +220,8 @@ class Tensor(metaclass=_TensorType):
         return self.dtype.is_signed
 
     def is_inference(self) -> bool:
-        """Whether this tensor was made under inference_mode."""
-        return self._inference
+        """Whether the memory was made under inference_mode."""
+        return self.storage.version < 0
 
     def is_conj(self) -> bool:
         """Always False: conjugation is done at once, not lazily."""
@@ -330,7 +332,7 @@ class Tensor(metaclass=_TensorType):
         if force:
             t = self.detach().cpu()
             return ndarray_of(t)
-        if self.requires_grad and state.grad:
+        if self._requires and state.grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
                                "instead.")
         if self.storage.device is not devices.cpu:
@@ -436,6 +438,29 @@ class Tensor(metaclass=_TensorType):
                                f"tensor of size '{list(self.layout.shape)}'. Please ensure that the gradient "
                                "and the tensor are the same size")
 
+    def _require(self, wanted: bool) -> None:
+        if not isinstance(wanted, bool):
+            raise RuntimeError("requires_grad must be a bool")
+        if wanted and self._node is not None:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables.")
+        self._check_required(wanted, "floating point and complex dtype")
+        self._requires = wanted
+
+    def _check_required(self, wanted: bool, kinds: str) -> None:
+        """RuntimeError where requires_grad cannot be changed to `wanted`."""
+        if not wanted and self._node is not None:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to "
+                               "use a computed variable in a subgraph that doesn't require differentiation "
+                               "use var_no_grad = var.detach().")
+        if wanted and self.dtype.category < D.FLOAT:
+            raise RuntimeError(f"only Tensors of {kinds} can require gradients")
+        if wanted and self.storage.version < 0 and not state.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                               "allowed.")
+
+    requires_grad = property(operator.attrgetter("_requires"), _require,
+                             doc="Whether operations on this tensor are recorded; leaves can change it.")
+
     @property
     def grad_fn(self) -> Node | None:
         e = edge(self)
@@ -467,6 +492,8 @@ class Tensor(metaclass=_TensorType):
 
     @property
     def _version(self) -> int:
+        if self.storage.version < 0:
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self.storage.version
 
     def backward(self, gradient: Tensor | None = None, retain_graph: bool | None = None,
@@ -479,18 +506,13 @@ class Tensor(metaclass=_TensorType):
         if not isinstance(requires_grad, bool | np.bool_):
             raise TypeError("requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
                             f"{type(requires_grad).__name__}")
-        if not requires_grad and self._node is not None:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to "
-                               "use a computed variable in a subgraph that doesn't require differentiation "
-                               "use var_no_grad = var.detach().")
-        if requires_grad and self.dtype.category < D.FLOAT:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        self.requires_grad = bool(requires_grad)
+        self._check_required(bool(requires_grad), "floating point dtype")
+        self._requires = bool(requires_grad)
         return self
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf tensor in `.grad`."""
-        if not self.requires_grad:
+        if not self._requires:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         node = edge(self)
         if node is self:
@@ -508,7 +530,7 @@ class Tensor(metaclass=_TensorType):
 
     def register_hook(self, hook) -> Handle:
         """Call `hook(grad)` when this tensor's gradient is ready; what it returns replaces the gradient."""
-        if not self.requires_grad:
+        if not self._requires:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         e = edge(self)
         if e is self:
@@ -526,7 +548,7 @@ class Tensor(metaclass=_TensorType):
 
     def register_post_accumulate_grad_hook(self, hook) -> Handle:
         """Call `hook(tensor)` after a gradient was added to this leaf's `.grad`."""
-        if self._node is not None or not self.requires_grad:
+        if self._node is not None or not self._requires:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if not self._after:
             self._after = {}
@@ -551,7 +573,7 @@ class Tensor(metaclass=_TensorType):
             known[key] = storage
         t = new(type(self))
         t.storage, t.layout, t.dtype = storage, self.layout, self.dtype
-        t.requires_grad, t._node, t._base = self.requires_grad, None, None
+        t._requires, t._node, t._base = self._requires, None, None
         memo[id(self)] = t
         if self.grad is not None:
             t._grad = copy.deepcopy(self.grad, memo)
@@ -565,7 +587,7 @@ class Tensor(metaclass=_TensorType):
             host = ndarray_of(self.cpu()).reshape(-1)
         layout = self.layout
         return _rebuild, (type(self), host, tuple(layout.shape), layout.strides, layout.offset, self.dtype,
-                          str(self.storage.device), self.requires_grad, self.__dict__ or None)
+                          str(self.storage.device), self._requires, self.__dict__ or None)
 
 
 def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, attributes):
@@ -574,14 +596,14 @@ def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, at
     t.storage = Storage(array, devices.placed(where) if where == "meta" else devices.cpu,
                         Layout(shape, strides, offset).span() * dtype.itemsize)
     t.layout, t.dtype = contiguous(shape).at(shape, strides, offset), dtype
-    t.requires_grad, t._node, t._base = requires_grad, None, None
+    t._requires, t._node, t._base = requires_grad, None, None
     if attributes:
         t.__dict__.update(attributes)
     return t.to(where) if where not in ("cpu", "meta") else t
 
 
 _DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None, "_rebased_": 0,
-                             "_stamp": 0, "name": None, "_inference": False, "_backward_hooks": None}
+                             "_stamp": 0, "name": None, "_backward_hooks": None}
 
 
 def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
@@ -614,7 +636,7 @@ def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
         layout = Layout(array.shape, strides, 0)
         flat = np.lib.stride_tricks.as_strided(array, (layout.span(),), (array.itemsize,))
         t.storage, t.layout = Storage(flat), contiguous(array.shape).at(array.shape, strides, 0)
-    t.dtype, t.requires_grad, t._node, t._base = d, False, None, None
+    t.dtype, t._requires, t._node, t._base = d, False, None, None
     return t
 
 

@@ -81,8 +81,8 @@ def running_logsumexp(lo, hi, out, x, count, width):
 
 @kernel
 def running_logsumexp_complex(lo, hi, out, x, count, width):
-    """out[j] = log(exp(x[0]) + ... + exp(x[j])) along each line: the larger of the sum so far and the next, plus
-    log(1 + exp(their difference)). The imaginary part is not brought back to (-pi, pi]."""
+    """out[j] = log(exp(x[0]) + ... + exp(x[j])) along each line: the larger of the sum so far and the next,
+    plus log(1 + exp(their difference)). The imaginary part is not brought back to (-pi, pi]."""
     for line in range(lo, hi):
         p = (line // width) * count * width + line % width
         total = complex(-math.inf, 0.0)

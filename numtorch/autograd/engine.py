@@ -84,13 +84,25 @@ class Packed:
         if not isinstance(e, Node | Output):
             return e  # a leaf: itself
         t = t.detach()
-        t.requires_grad, t._node = True, e
+        t._requires, t._node = True, e
         return t
 
 
 def packed(saved: Sequence[Tensor]) -> tuple:
     """Saved tensors as the innermost saved_tensors_hooks context wants them kept."""
     return tuple([Packed(t, state.packers[-1]) for t in saved])
+
+
+def versions(saved: Sequence[Tensor]) -> list[int]:
+    """The versions of the memory of tensors that the tape keeps. RuntimeError for inference tensors."""
+    found = [t.storage.version for t in saved]
+    for n in found:
+        if n < 0:
+            raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors "
+                               "created in inference mode in computation tracked by autograd. To work "
+                               "around this, you can make a clone to get a normal tensor and use it in "
+                               "autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.")
+    return found
 
 
 class Node:
@@ -106,7 +118,7 @@ class Node:
     def __init__(self, op, edges: tuple, shapes: tuple | None, names: tuple, saved: tuple,
                  values: dict[str, Any], outputs: int = 1):
         self.op, self.edges, self.shapes, self.names = op, edges, shapes, names
-        self.versions = tuple([t.storage.version for t in saved])
+        self.versions = versions(saved)
         self.saved: tuple | None = saved if not state.packers else packed(saved)
         self.values, self.outputs = values, outputs
         self.extra: dict[str, dict] | None = None
@@ -182,7 +194,7 @@ class Node:
                 key = "out" if self.outputs == 1 else f"out{i}"
                 if key in self.names:
                     out[key] = alias = out[key].detach()
-                    alias.requires_grad = True
+                    alias._requires = True
                     alias._node = self if self.outputs == 1 else Output(self, i)
         return out
 
@@ -286,10 +298,10 @@ class Handle:
 
 def edge(t: Tensor):
     """Where a gradient for `t` goes."""
-    if not t.requires_grad:
+    if not t._requires:
         return None
     base = t._base
-    if base is not None and t._stamp != base._rebased_ and base.requires_grad:
+    if base is not None and t._stamp != base._rebased_ and base._requires:
         from ..ops.view import rederive
         rederive(t)
     node = t._node
@@ -497,7 +509,7 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
             else:
                 # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
                 alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
-                if alone and g.layout.strides == t.layout.strides and not g.requires_grad:
+                if alone and g.layout.strides == t.layout.strides and not g._requires:
                     t._grad = g
                 else:
                     before, state.grad = state.grad, False
@@ -529,7 +541,7 @@ def awaken(base: Tensor) -> None:
         for ref in views[1:]:
             t = ref()
             if t is not None:
-                t.requires_grad = True
+                t._requires = True
         base._views = None
 
 
@@ -570,7 +582,7 @@ def _cotangents(tensors, grads) -> list:
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     out = []
     for i, (t, g) in enumerate(zip(tensors, grads)):
-        if not t.requires_grad:
+        if not t._requires:
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         if g is None:
             if t.layout.numel != 1:
@@ -608,7 +620,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph: bool | None = None, c
     targets = []
     for t in inputs:
         if hasattr(t, "layout"):
-            if not t.requires_grad:
+            if not t._requires:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
             targets.append(edge(t))
         elif isinstance(t.node, AccumulateGrad):  # a GradientEdge of a leaf

@@ -64,7 +64,7 @@ class Context:
                 raise RuntimeError(changed(t, version, t._node if index is None else self._where(index)))
             if index is not None and state.grad:
                 t = t.detach()
-                t.requires_grad, t._node = True, self._where(index)
+                t._requires, t._node = True, self._where(index)
             out.append(t)
         return tuple(out)
 
@@ -220,7 +220,7 @@ class Function:
                     outs[i] = o = o.alias()
             elif o._base is not None and not o.requires_grad:
                 o._base = None
-            o.requires_grad, o._node = True, target
+            o._requires, o._node = True, target
         saved = []
         for t in ctx._to_save:
             i = positions.get(id(t)) if t is not None else None

@@ -25,6 +25,21 @@ class State(threading.local):
 
 
 state = State()
+# A storage made under inference_mode counts its writes from here: below 0 ever after.
+INFERENCE = -(1 << 60)
+_lock = threading.Lock()
+inferring = 0  # entered inference_mode contexts of all threads: while 0, none need be looked for
+
+
+def _infer(change: int) -> None:
+    global inferring
+    with _lock:
+        inferring += change
+
+
+def born() -> int:
+    """The version of a storage that this thread makes now."""
+    return INFERENCE if state.inference else 0
 
 
 class _Mode:
@@ -123,19 +138,19 @@ class inference_mode(_Mode):
 
     def __init__(self, mode: bool = True) -> None:
         self.mode = bool(mode)
+        self.before: list[tuple[bool, bool]] = []
 
     def clone(self):
         return inference_mode(self.mode)
 
     def __enter__(self) -> None:
-        self.before = state.grad, state.inference
-        if self.mode:
-            state.grad, state.inference = False, True
-        else:
-            state.grad, state.inference = True, False
+        self.before.append((state.grad, state.inference))
+        state.grad, state.inference = not self.mode, self.mode
+        _infer(1)
 
     def __exit__(self, *exc) -> None:
-        state.grad, state.inference = self.before
+        _infer(-1)
+        state.grad, state.inference = self.before.pop()
 
 
 def is_grad_enabled() -> bool:

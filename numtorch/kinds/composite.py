@@ -23,9 +23,9 @@ class Composite(Op):
 
     kind = "composite"
 
-    def __init__(self, body, vjp, at, name, fuse: bool, apart: bool):
+    def __init__(self, body, vjp, at, name, fuse: bool, apart: bool, exact: bool):
         super().__init__(body, vjp, at, name)
-        self.fuse, self.apart = fuse, apart
+        self.fuse, self.apart, self.exact = fuse, apart, exact
         self.plans: dict[tuple, Any] = {}
 
     def value(self, args: dict[str, Any]):
@@ -70,10 +70,12 @@ class Composite(Op):
             if kwargs:
                 kwargs = {self.renamed(k): v for k, v in kwargs.items()}
             result = self.body(*args, **kwargs)
-        return result if out is None else into(out, result)
+        if out is None:
+            return result
+        return into(out, result, self.exact, self.said, (*args, *kwargs.values()))
 
     def apply(self, args: dict[str, Any]):
-        if not state.grad or not any(isinstance(v, Tensor) and v.requires_grad for v in args.values()):
+        if not state.grad or not any(isinstance(v, Tensor) and v._requires for v in args.values()):
             return self.value(args)
         state.grad = False
         try:
@@ -88,10 +90,11 @@ class Composite(Op):
 
 def composite(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None, fuse: bool = False,
               at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, packs: str | None = None,
-              apart: bool = False):
-    """Declare a composite. `apart`: the tensor given as out= must share no memory with the inputs."""
+              apart: bool = False, exact: bool = False):
+    """Declare a composite. Of the tensor given as out=, `apart`: it must share no memory with the inputs;
+    `exact`: it must have the dtype of the result."""
     def declare(body: Callable) -> Callable:
-        op = Composite(body, vjp, at, name, fuse, apart)
+        op = Composite(body, vjp, at, name, fuse, apart, exact)
         op.packs = packs
         return public_function(register(op))
     return declare if body is None else declare(body)

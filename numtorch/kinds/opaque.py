@@ -11,6 +11,7 @@ from .. import dtypes as D
 from ..autograd.modes import state
 from ..dispatch import (
     Op,
+    check_apart,
     common_device,
     cpu,
     fresh,
@@ -28,9 +29,9 @@ class Opaque(Op):
 
     kind = "opaque"
 
-    def __init__(self, body, vjp, at, name, dynamic: bool, half: str):
+    def __init__(self, body, vjp, at, name, dynamic: bool, half: str, apart: bool = False):
         super().__init__(body, vjp, at, name)
-        self.dynamic, self.half = dynamic, half
+        self.dynamic, self.half, self.apart = dynamic, half, apart
         self._kernels: dict[str, Callable] = {}
 
     def kernel(self, device: devices.device) -> Callable:
@@ -47,8 +48,11 @@ class Opaque(Op):
         return found
 
     def __call__(self, *args, out=None, **kwargs):
-        result = self.apply(self.bind(args, kwargs))
-        return result if out is None else into(out, result, True)
+        values = self.bind(args, kwargs)
+        if out is not None and self.apart:
+            check_apart(out, values.values())
+        result = self.apply(values)
+        return result if out is None else into(out, result, True, self.said, values.values())
 
     def apply(self, args: dict[str, Any]):
         if state.tracer is not None:
@@ -78,7 +82,7 @@ class Opaque(Op):
             elif device is not devices.meta:
                 self.launch(args, outs, device)
             result = tuple(outs) if many else outs[0]
-        if state.grad and self.rules and any(t.requires_grad for t in tensors):
+        if state.grad and self.rules and any(t._requires for t in tensors):
             self.record(args, result)
         return result
 
@@ -129,8 +133,8 @@ def _round_into(o: Tensor, a: np.ndarray) -> None:
 
 def opaque(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None,
            at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, dynamic: bool = False,
-           half: str = "float"):
-    """Declare an opaque op."""
+           half: str = "float", apart: bool = False):
+    """Declare an opaque op. `apart`: the tensor given as out= must share no memory with the inputs."""
     def declare(body: Callable) -> Callable:
-        return public_function(register(Opaque(body, vjp, at, name, dynamic, half)))
+        return public_function(register(Opaque(body, vjp, at, name, dynamic, half, apart)))
     return declare if body is None else declare(body)

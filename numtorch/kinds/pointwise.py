@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import devices
 from .. import dtypes as D
-from ..autograd.engine import Node, clock, edge
+from ..autograd import modes
+from ..autograd.engine import Node, clock, edge, versions
 from ..autograd.modes import state
 from ..dispatch import (
     NUMBERS,
@@ -76,7 +77,7 @@ class Pointwise(Op):
         self.dtype, self.free, self.only, self.domain, self.cost = dtype, frozenset(free), only, domain, cost
         self.results = results
         self.refused: dict[int, tuple[type[Exception], str]] = {}
-        self.kernel = self.name.partition(".")[0] + "_cpu"
+        self.kernel = self.said + "_cpu"
         self.numbers = tuple(p for p in self.params
                              if self.signature.parameters[p].kind is inspect.Parameter.KEYWORD_ONLY)
         self.tensors = tuple(p for p in self.params if p not in self.numbers)
@@ -106,7 +107,7 @@ class Pointwise(Op):
             bound = self.bind(args, kwargs)
             args = tuple([bound[p] for p in self.params])
         result = self.apply(args)
-        return result if out is None else into(out, result)
+        return result if out is None else into(out, result, name=self.said, args=args)
 
     def apply(self, values: tuple, target: Tensor | None = None) -> Any:
         """Compute, into `target` where given (in-place forms), and record."""
@@ -114,7 +115,7 @@ class Pointwise(Op):
             args = dict(zip(self.params, values))
             return state.tracer.call(self, args) if target is None else state.tracer.write(target, args)
         if target is not None:
-            if target.requires_grad and state.grad and not self.rules:  # the old values' history ends here
+            if target._requires and state.grad and not self.rules:  # the old values' history ends here
                 value = self.apply(values)
                 check_cast(value.dtype, target.dtype)
                 return target.copy_(value)
@@ -126,7 +127,7 @@ class Pointwise(Op):
                 layout = v.layout
                 # A plan made for offsets of 0 may use the kernel without them.
                 key += (layout.key if not layout.offset else -layout.key, v.dtype, v.storage.device)
-                needs = needs or v.requires_grad
+                needs = needs or v._requires
             else:
                 if type(v) not in PLAIN:  # NumPy's scalars: kernels take Python's
                     return self.apply(self.checked(values, target), target)
@@ -143,17 +144,17 @@ class Pointwise(Op):
             if needs:
                 own = next(p for p, v in zip(self.params, values) if v is target)
                 wanted = tuple([p for p, v in zip(self.params, values)
-                                if p in self.rules and isinstance(v, Tensor) and v.requires_grad])
+                                if p in self.rules and isinstance(v, Tensor) and v._requires])
                 before = None
                 if own in self.needs(wanted):
                     before, e = target.detach().clone(), edge(target)
                     if e is not None and e is not target:  # with its history, for gradients of gradients
-                        before.requires_grad, before._node = True, e
+                        before._requires, before._node = True, e
                 # Recorded before the write, so that operands that share the memory are known to have changed;
                 # against an alias, so that the node does not hold the tensor whose history it is.
                 node = self.record(dict(zip(self.params, values)), target.alias(), own, before)
                 if node is not None:
-                    node.versions = tuple([n + (k == "out") for k, n in zip(node.names, node.versions)])
+                    node.versions = [n + (k == "out") for k, n in zip(node.names, node.versions)]
             plan.run(values, (target,))
             written(target, node)
             return target
@@ -167,7 +168,7 @@ class Pointwise(Op):
     def checked(self, values: tuple, target: Tensor | None = None) -> tuple:
         """The operands, each a tensor or a Python number; TypeError otherwise."""
         out = []
-        name = self.name.partition(".")[0] + ("_" if target is not None else "")
+        name = self.said + ("_" if target is not None else "")
         for p, v in zip(self.params, values):
             if isinstance(v, NUMBERS) and p not in self.strict:
                 v = plain(v)
@@ -182,7 +183,7 @@ class Pointwise(Op):
 
     def plan(self, values: tuple, target: Tensor | None) -> Plan:
         """What to do for operands of these types and layouts: checked once, then looked up."""
-        name = self.name.partition(".")[0]
+        name = self.said
         tensors = [v for v in values if isinstance(v, Tensor)]
         compute, kind = self.types(values)
         if target is not None:
@@ -194,8 +195,10 @@ class Pointwise(Op):
             raise error(words)
         device = common_device(name, tensors)
         shapes = [t.layout.shape for t in tensors]
+        if target is not None:
+            shapes.insert(0, target.layout.shape)
         try:
-            shape = shapes[0] if len(tensors) == 1 else broadcast(*shapes)
+            shape = shapes[0] if len(shapes) == 1 else broadcast(*shapes)
         except RuntimeError as e:
             raise RuntimeError(f"{e}\n  in {name}({', '.join(str(list(s)) for s in shapes)})") from None
         if target is not None:
@@ -327,6 +330,7 @@ def _result_layout(tensors: Sequence[Tensor], shape) -> Layout:
 
 
 # ---------------------------------------------------------------------------------------------- the fast path
+MISSING: Any = object()
 def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
     """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the
     general path must decide."""
@@ -359,7 +363,7 @@ def _unary(op: Pointwise) -> Callable:
     plan = op.needs(op.inputs) if op.inputs else ()
     simple = len(op.inputs) == 1 and set(plan) <= {"out", op.params[0]}
 
-    def call(input, *, out=None):
+    def call(input=MISSING, *, out=None):
         try:
             layout = input.layout
             if layout.dense and out is None:
@@ -374,10 +378,12 @@ def _unary(op: Pointwise) -> Callable:
                     jit.parallel(k[1], n, cost, (a, input.storage.array))
                 s = new(Storage)
                 s.array, s.device, s.version = a, cpu, 0
+                if modes.inferring:
+                    s.version = modes.born()
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype = s, layout, k[3]
-                t.requires_grad, t._node, t._base = False, None, None
-                if input.requires_grad and rules and state.grad:
+                t._requires, t._node, t._base = False, None, None
+                if input._requires and rules and state.grad:
                     if simple and input._base is None and not state.packers:
                         node = new(Node)
                         node.op, node.shapes, node.names, node.values = op, None, plan, NOTHING
@@ -385,11 +391,11 @@ def _unary(op: Pointwise) -> Callable:
                         node.edges = (input if e is None else e,)
                         if plan:
                             saved = [t.alias() if p == "out" else input for p in plan]
-                            node.saved, node.versions = saved, [v.storage.version for v in saved]
+                            node.saved, node.versions = saved, versions(saved)
                         else:
                             node.saved = node.versions = NONE
                         node.extra, node.outputs, node.seq = None, 1, next(clock)
-                        t.requires_grad, t._node = True, node
+                        t._requires, t._node = True, node
                     else:
                         op.record({op.params[0]: input}, t)
                 return t
@@ -400,6 +406,8 @@ def _unary(op: Pointwise) -> Callable:
                 if k is not None:
                     flat[input.dtype] = k
                     return call(input)
+        if input is MISSING:
+            return op()
         return op(input) if out is None else op(input, out=out)
     return call
 
@@ -416,7 +424,7 @@ def _binary(op: Pointwise) -> Callable:
              for wanted in ((), (px,), (py,), (px, py)) if op.inputs]
     simple = set(op.inputs) == {px, py} and set(plans[3]) <= {"out", px, py}
 
-    def call(input, other, *, out=None):
+    def call(input=MISSING, other=MISSING, *, out=None):
         try:
             layout = input.layout
             if layout.dense and out is None:
@@ -439,21 +447,23 @@ def _binary(op: Pointwise) -> Callable:
                                                  other if number is not None else other.storage.array))
                 s = new(Storage)
                 s.array, s.device, s.version = a, cpu, 0
+                if modes.inferring:
+                    s.version = modes.born()
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype = s, layout, k[3]
-                t.requires_grad, t._node, t._base = False, None, None
+                t._requires, t._node, t._base = False, None, None
                 if number is not None:
-                    if input.requires_grad and rules and state.grad:
+                    if input._requires and rules and state.grad:
                         op.record({px: input, py: other}, t)
-                elif (input.requires_grad or other.requires_grad) and rules and state.grad:
+                elif (input._requires or other._requires) and rules and state.grad:
                     if simple and input._base is None and other._base is None and not state.packers:
                         node = new(Node)
                         ex = ey = None
-                        if input.requires_grad:
+                        if input._requires:
                             ex = input._node
                             if ex is None:
                                 ex = input
-                        if other.requires_grad:
+                        if other._requires:
                             ey = other._node
                             if ey is None:
                                 ey = other
@@ -462,11 +472,11 @@ def _binary(op: Pointwise) -> Callable:
                         node.names, node.values = plan, NOTHING
                         if plan:
                             saved = [input if p is px else other if p is py else t.alias() for p in plan]
-                            node.saved, node.versions = saved, [v.storage.version for v in saved]
+                            node.saved, node.versions = saved, versions(saved)
                         else:
                             node.saved = node.versions = NONE
                         node.extra, node.outputs, node.seq = None, 1, next(clock)
-                        t.requires_grad, t._node = True, node
+                        t._requires, t._node = True, node
                     else:
                         op.record({px: input, py: other}, t)
                 return t
@@ -482,6 +492,8 @@ def _binary(op: Pointwise) -> Callable:
                         if k is not None:
                             table[input.dtype] = k
                             return call(input, other)
+        if other is MISSING:
+            return op(*(() if input is MISSING else (input,)))
         return op(input, other) if out is None else op(input, other, out=out)
     return call
 

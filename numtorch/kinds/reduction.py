@@ -18,6 +18,7 @@ from ..dispatch import (
     dims_of,
     fresh,
     into,
+    no_overload,
     not_a_tensor,
     reduced_shape,
     register,
@@ -56,12 +57,12 @@ class Reduction(Op):
     def __call__(self, *args, out=None, **kwargs):
         values = self.bind(args, kwargs)
         result = self.apply(values)
-        return result if out is None else into(out, result)
+        return result if out is None else into(out, result, name=self.said)
 
     def apply(self, args: dict[str, Any]) -> Tensor:
         x, dim = args["x"], args["dim"]
         if not isinstance(x, Tensor):
-            raise not_a_tensor(self.name.partition(".")[0], "input", x)
+            raise not_a_tensor(self.said, "input", x, 0)
         if state.tracer is not None:
             return state.tracer.call(self, args)
         key = (x.layout.key, x.dtype, x.storage.device, tuple(dim) if isinstance(dim, list) else dim,
@@ -79,7 +80,7 @@ class Reduction(Op):
             o, a = array_of(out), array_of(x)
             for launch in launches:
                 a = launch(o, a, x.layout.offset)
-        if x.requires_grad and state.grad and self.rules:
+        if x._requires and state.grad and self.rules:
             args["dim"] = dims
             self.record(args, out)
         return out
@@ -97,7 +98,9 @@ class Reduction(Op):
         if self.empty_error and x.layout.numel == 0:
             for d in dims:
                 if x.layout.shape[d] == 0:
-                    raise IndexError(self.empty_error) if dim is not None else RuntimeError(self.empty_error)
+                    if dim is None:
+                        raise RuntimeError(self.empty_error)
+                    raise IndexError(f"{self.said}(): Expected reduction dim {d} to have non-zero size.")
         layout = contiguous(reduced_shape(x.layout.shape, dims, keepdim))
         launches: list = []
         if layout.numel and x.storage.device is not devices.meta:
@@ -194,9 +197,9 @@ def reduction(body: Callable | None = None, *, dtype: Kind = DEFAULT, vjp: dict[
                 dim = kwargs.pop("axis", dim)
                 keepdim = kwargs.pop("keepdims", keepdim)
                 if kwargs:
-                    raise TypeError(f"{op.name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
+                    raise no_overload(op.said, (input,), kwargs)
             result = op.apply({"x": input, "dim": dim, "keepdim": keepdim, "dtype": dtype})
-            return result if out is None else into(out, result)
+            return result if out is None else into(out, result, name=op.said)
         call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
         call.__qualname__, call.__module__ = op.name, body.__module__
         op.call = call

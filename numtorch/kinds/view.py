@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd.modes import state
 from ..dispatch import (
+    UNRECORDED,
     Op,
     cpu,
     new,
@@ -25,7 +26,7 @@ class View(Op):
     def apply(self, args: dict[str, Any]):
         x = args[self.params[0]]
         if not isinstance(x, Tensor):
-            raise not_a_tensor(self.name, "input", x)
+            raise not_a_tensor(self.said, "input", x, 0)
         if state.tracer is not None:
             return state.tracer.call(self, args)
         got = self.body(x.layout, *[args[p] for p in self.params[1:]])
@@ -37,12 +38,12 @@ class View(Op):
         if layout.dense and x.storage.device is not cpu:
             layout = Layout(layout.shape, layout.strides, layout.offset)
         t = new(Tensor)
-        t.storage, t.layout, t.dtype, t.requires_grad, t._node = x.storage, layout, x.dtype, False, None
+        t.storage, t.layout, t.dtype, t._requires, t._node = x.storage, layout, x.dtype, False, None
         base = x._base
         t._base = base = x if base is None else base
-        t._stamp = base._rebased_
+        t._stamp = base._rebased_ if state.grad else UNRECORDED
         if state.grad:
-            if x.requires_grad:
+            if x._requires:
                 self.record(args, t)
             else:
                 base.watch(t)
@@ -51,19 +52,21 @@ class View(Op):
     def __call__(self, *args, **kwargs):
         if not kwargs and len(args) == len(self.params) and not self.checks and state.tracer is None:
             x = args[0]
-            if isinstance(x, Tensor) and not x.requires_grad:
+            if isinstance(x, Tensor) and not x._requires:
                 got = self.body(x.layout, *args[1:])
                 if type(got) is Layout:
                     if got.dense and x.storage.device is not cpu:
                         got = Layout(got.shape, got.strides, got.offset)
                     t = new(Tensor)
                     t.storage, t.layout, t.dtype = x.storage, got, x.dtype
-                    t.requires_grad, t._node = False, None
+                    t._requires, t._node = False, None
                     base = x._base
                     t._base = base = x if base is None else base
-                    t._stamp = base._rebased_
                     if state.grad:
+                        t._stamp = base._rebased_
                         base.watch(t)
+                    else:
+                        t._stamp = UNRECORDED
                     return t
         return self.apply(self.bind(args, kwargs))
 

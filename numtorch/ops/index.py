@@ -64,7 +64,8 @@ def inplace(fn: Callable, at: tuple[str, ...] = ("Tensor",), direct: bool = Fals
                     op.kernel(common_device(name, [x, *others]))(a, a, *rest)
                     written(x, None)
                     return x
-        return x.copy_(fn(x, *args, **kwargs))
+        recorded = state.grad and x.requires_grad and op.params[0] in op.needs(op.inputs)
+        return x.copy_(fn(x.clone() if recorded else x, *args, **kwargs))  # the rules need x as it was
 
     body.__name__ = body.__qualname__ = name
     body.__module__ = op.body.__module__
@@ -93,7 +94,7 @@ def _vector(op: str, x, dim: int, index) -> int:
     return dim
 
 
-@opaque(half="native", vjp={
+@opaque(half="native", apart=True, vjp={
     "x": lambda g, x_meta, dim, index: index_add(_zeros(x_meta, g), dim, index, g)})
 def index_select(x, dim, index):
     """x's entries along `dim` at the places in the vector `index`. IndexError outside; negative places are
@@ -205,7 +206,7 @@ def _fits(x, index, dim: int) -> bool:
     return all(i <= n for d, (i, n) in enumerate(zip(index.shape, x.shape)) if d != dim)
 
 
-@opaque(half="native", vjp={
+@opaque(half="native", apart=True, vjp={
     "x": lambda g, x_meta, dim, index: scatter_add(_zeros(x_meta, g), dim, index, g)})
 def gather(x, dim, index, *, sparse_grad=False):
     "out[i, j, k] = x[index[i, j, k], j, k] for dim 0, and alike for other dims."
@@ -394,7 +395,7 @@ def take_along_dim(x, indices, dim=None):
     return gather(x.expand(wide), dim, indices.expand(asked))
 
 
-@opaque(half="native", vjp={
+@opaque(half="native", apart=True, vjp={
     "x": lambda g, x_meta, index: put(_zeros(x_meta, g), index, g, True)})
 def take(x, index):
     "x's elements at flat places; the result has the index's shape."
@@ -459,7 +460,7 @@ def masked_places(mask):
     return None
 
 
-@composite
+@composite(apart=True)
 def masked_select(x, mask):
     "The elements of x where the mask is True, in C order; both broadcast together. The result is a vector."
     if mask.dtype is not bool_:

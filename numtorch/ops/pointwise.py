@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ..dispatch import need_tensors, no_overload, not_a_tensor, unimplemented
+from ..dispatch import NUMBERS, need_tensors, no_overload, not_a_tensor, unimplemented
 from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64, result_type
 from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
 
@@ -56,6 +56,8 @@ def sub(x, y, *, alpha=1):
 
 
 def _checked_alpha(x, y, alpha):
+    if not isinstance(alpha, NUMBERS):
+        raise TypeError(f"add(): argument 'alpha' must be Number, not {type(alpha).__name__}")
     d = result_type(x, y)
     if d.category < FLOAT and isinstance(alpha, float):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")

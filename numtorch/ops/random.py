@@ -104,7 +104,7 @@ def _ends(name: str, out: Tensor, *inputs) -> Tensor:
     """Record that `out` was drawn from `inputs`."""
     node = _node(name, inputs)
     if node is not None:
-        out.requires_grad, out._node = True, node
+        out._requires, out._node = True, node
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 from .. import dtypes as D
-from ..dispatch import TITLES, dims_of, need_tensors
+from ..dispatch import TITLES, dims_of, need_tensors, no_overload
 from ..kinds import BOOL_TO_LONG, FLOAT_ONLY, composite, reduction
 from .create import zeros
 from .pointwise import abs_, conj, eq, exp, log, ne, where
@@ -84,6 +84,8 @@ def _prod_grad_zeros(g, x, dim, keepdim):
 @composite
 def prod(x, dim=None, keepdim=False, *, dtype=None):
     "The product of the elements, over all or one dimension."
+    if isinstance(dim, tuple | list):
+        raise no_overload("prod", (dim,))
     return product(x, dim, keepdim, dtype=dtype)
 
 

@@ -114,7 +114,7 @@ def kth_along(x, k, dim, keepdim):
     return _pair(x, dim, keepdim)
 
 
-@composite
+@composite(apart=True)
 def kthvalue(x, k, dim=-1, keepdim=False):
     "(values, indices): the k-th smallest entry along `dim`, counted from 1."
     dim = wrap_dim(dim, x.ndim, "kthvalue")
@@ -207,14 +207,14 @@ def _extreme(op: str, x, dim, keepdim, y, of_all, along, of_two):
     return getattr(R, op)(along(x, dim, bool(keepdim)))
 
 
-@composite
+@composite(exact=True)
 def max(x, dim=None, keepdim=False, y=None):
     """The largest element; with `dim` (values, indices) along it; with a tensor the elementwise maximum. NaN
     wins."""
     return _extreme("max", x, dim, keepdim, y, amax, largest_along, maximum)
 
 
-@composite
+@composite(exact=True)
 def min(x, dim=None, keepdim=False, y=None):
     """The smallest element; with `dim` (values, indices) along it; with a tensor the elementwise minimum.
     NaN wins."""
@@ -264,7 +264,7 @@ def argmin(x, dim=None, keepdim=False):
     return _argument("argmin", x, dim, keepdim, place_of_smallest)
 
 
-@composite
+@composite(exact=True)
 def aminmax(x, *, dim=None, keepdim=False):
     "(min, max): the extremes of all elements or along `dim`."
     if dim is not None:

@@ -640,7 +640,7 @@ def rebase(x, base, node) -> None:
                 {"where": (base.layout, x.layout, _pairs_of(base, x))})
     if not base.requires_grad:
         awaken(base)
-    base._node, base.requires_grad = made, True
+    base._node, base._requires = made, True
     base._rebased_ += 1
     rederive(x)
 
@@ -657,7 +657,7 @@ def rederive(x) -> None:
             "size": tuple(x.layout.shape),
             "stride": x.layout.strides, "relative": x.layout.offset - layout.offset}
     x._node = Node(as_strided.op, (source,), ((layout.shape, x.dtype),), (), (), args)
-    x.requires_grad, x._stamp = True, base._rebased_
+    x._requires, x._stamp = True, base._rebased_
 
 
 def _pairs_of(base, x):
