@@ -253,8 +253,8 @@ class Op:
         """Arguments by parameter name, defaults filled in; `input` and `other` stand for x and y."""
         values = dict(zip(self.params, args))
         if len(args) > len(self.params):
-            raise TypeError(f"{self.name}() takes {len(self.params)} positional arguments but {len(args)} "
-                            "were given")
+            raise TypeError(f"{self.said}() takes {len(self.params)} positional "
+                            f"argument{'s' if len(self.params) > 1 else ''} but {len(args)} were given")
         for k, v in kwargs.items():
             k = self.renamed(k)
             if k in values:

@@ -363,10 +363,10 @@ def _unary(op: Pointwise) -> Callable:
     plan = op.needs(op.inputs) if op.inputs else ()
     simple = len(op.inputs) == 1 and set(plan) <= {"out", op.params[0]}
 
-    def call(input=MISSING, *, out=None):
+    def call(input=MISSING, *more, out=None):
         try:
             layout = input.layout
-            if layout.dense and out is None:
+            if layout.dense and out is None and not more:
                 k = flat[input.dtype]
                 n = layout.numel
                 a = empty(n, k[2])
@@ -406,8 +406,8 @@ def _unary(op: Pointwise) -> Callable:
                 if k is not None:
                     flat[input.dtype] = k
                     return call(input)
-        if input is MISSING:
-            return op()
+        if input is MISSING or more:
+            return op(*(() if input is MISSING else (input, *more)))
         return op(input) if out is None else op(input, out=out)
     return call
 
@@ -424,10 +424,10 @@ def _binary(op: Pointwise) -> Callable:
              for wanted in ((), (px,), (py,), (px, py)) if op.inputs]
     simple = set(op.inputs) == {px, py} and set(plans[3]) <= {"out", px, py}
 
-    def call(input=MISSING, other=MISSING, *, out=None):
+    def call(input=MISSING, other=MISSING, *more, out=None):
         try:
             layout = input.layout
-            if layout.dense and out is None:
+            if layout.dense and out is None and not more:
                 d = input.dtype
                 number = numbered.get(type(other))
                 if number is not None:
@@ -492,8 +492,8 @@ def _binary(op: Pointwise) -> Callable:
                         if k is not None:
                             table[input.dtype] = k
                             return call(input, other)
-        if other is MISSING:
-            return op(*(() if input is MISSING else (input,)))
+        if other is MISSING or more:
+            return op(*(() if input is MISSING else (input,) if other is MISSING else (input, other, *more)))
         return op(input, other) if out is None else op(input, other, out=out)
     return call
 
