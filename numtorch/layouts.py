@@ -235,6 +235,28 @@ def is_channels_last(layout: Layout) -> bool:
     return True
 
 
+def elementwise(operands: Sequence[Layout], shape: tuple[int, ...], numbers: bool = False) -> Layout:
+    """Where an elementwise operation on operands of these layouts (and on `numbers`) puts its result.
+
+    PyTorch's rule: operands of one shape that are all row-major, all channels_last or all equal and dense
+    decide; else the dimensions lie in the order of the operands' strides."""
+    first = operands[0]
+    if not numbers and all([l.shape == shape for l in operands]):
+        if all([l.contiguous for l in operands]):
+            return contiguous(shape)
+        if len(shape) == 4 and all([_row_major([l.shape[d] for d in NHWC], [l.strides[d] for d in NHWC])
+                                    for l in operands]):
+            return channels_last(shape)
+        if all([l.strides == first.strides for l in operands]) and first.covers():
+            return like(first)
+    elif first.dense and len(operands) == 1 and first.shape == shape:
+        return first
+    return permuted(shape, stride_order(shape, [expanded(l, shape) for l in operands]))
+
+
+NHWC = (0, 2, 3, 1)
+
+
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape to which `shapes` broadcast. RuntimeError with PyTorch's words if they do not."""
     out = tuple(shapes[0])

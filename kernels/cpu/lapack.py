@@ -94,7 +94,8 @@ def general_pairs(values, vectors, x):
 
 
 def triangular_solution(out, a, b, upper, unitriangular):
-    from scipy.linalg import solve_triangular
+    from scipy.linalg.blas import get_blas_funcs
+    (solve,) = get_blas_funcs(("trsm",), (a, b))  # divides by zeros, where LAPACK's trtrs refuses
     batch = out.shape[:-2]
     count = math.prod(batch)
     left = np.broadcast_to(a, batch + a.shape[-2:]).reshape((count,) + a.shape[-2:])
@@ -102,8 +103,7 @@ def triangular_solution(out, a, b, upper, unitriangular):
     to = out.reshape((count,) + out.shape[-2:])
     for i in range(len(to)):
         if to[i].size:
-            to[i] = solve_triangular(left[i], right[i], lower=not upper, unit_diagonal=unitriangular,
-                                     check_finite=False)
+            to[i] = solve(1.0, left[i], right[i], lower=not upper, diag=unitriangular)
 
 
 def packed_factors(lu, pivots, x):

@@ -1,6 +1,7 @@
 """The composite kind: Python over other ops."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..dispatch import (
 )
 from ..kernels import jit
 from ..tensor import Tensor
+from .memory import Memory, rowmajor
 
 
 class Composite(Op):
@@ -23,10 +25,29 @@ class Composite(Op):
 
     kind = "composite"
 
-    def __init__(self, body, vjp, at, name, fuse: bool, apart: bool, exact: bool):
+    def __init__(self, body, vjp, at, name, fuse: bool, apart: bool, exact: bool,
+                 memory: Memory | tuple[Memory | None, ...] | None = None):
         super().__init__(body, vjp, at, name)
+        if memory is not None:
+            self.plain, self.memory = body, memory
+            self.body = functools.wraps(body)(lambda *args, **kwargs: self.laid(args, kwargs))
         self.fuse, self.apart, self.exact = fuse, apart, exact
         self.plans: dict[tuple, Any] = {}
+
+    memory: Memory | tuple[Memory | None, ...] | None = None
+
+    def laid(self, args: tuple, kwargs: dict[str, Any]):
+        """The body's results, copied where the memory rule wants another order."""
+        result = self.plain(*args, **kwargs)
+        memory = self.memory
+        if memory is rowmajor and isinstance(result, Tensor) and result.layout.contiguous:
+            return result
+        values = dict(zip(self.params, args)) | kwargs
+        if isinstance(result, Tensor) and not isinstance(memory, tuple):
+            return _laid(result, memory, values)
+        rules = memory if isinstance(memory, tuple) else (memory,) * len(result)
+        outs = [_laid(t, r, values) for t, r in zip(result, rules)]
+        return type(result)(outs)
 
     def value(self, args: dict[str, Any]):
         """The body's value: one kernel where the entry is fused, else its parts."""
@@ -88,13 +109,25 @@ class Composite(Op):
         return result
 
 
+def _laid(t: Tensor, rule: Memory | None, args: dict[str, Any]) -> Tensor:
+    if rule is None or state.tracer is not None:
+        return t
+    layout = rule(args, tuple(t.layout.shape))
+    if t.layout.strides == layout.strides:
+        return t
+    from ..ops.convert import copied_to
+    return copied_to(t, layout)
+
+
 def composite(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None, fuse: bool = False,
               at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, packs: str | None = None,
-              apart: bool = False, exact: bool = False):
+              apart: bool = False, exact: bool = False,
+              memory: Memory | tuple[Memory | None, ...] | None = None):
     """Declare a composite. Of the tensor given as out=, `apart`: it must share no memory with the inputs;
-    `exact`: it must have the dtype of the result."""
+    `exact`: it must have the dtype of the result. `memory`: where results lie (kinds/memory.py) if not where
+    the parts leave them, a rule for all or one for each."""
     def declare(body: Callable) -> Callable:
-        op = Composite(body, vjp, at, name, fuse, apart, exact)
+        op = Composite(body, vjp, at, name, fuse, apart, exact, memory)
         op.packs = packs
         return public_function(register(op))
     return declare if body is None else declare(body)

@@ -21,6 +21,7 @@ from ..dispatch import (
 )
 from ..layouts import Layout, contiguous
 from ..tensor import Tensor, ndarray_of
+from .memory import Memory
 
 
 class Opaque(Op):
@@ -29,9 +30,11 @@ class Opaque(Op):
 
     kind = "opaque"
 
-    def __init__(self, body, vjp, at, name, dynamic: bool, half: str, apart: bool = False):
+    def __init__(self, body, vjp, at, name, dynamic: bool, half: str, apart: bool = False,
+                 memory: Memory | tuple[Memory | None, ...] | None = None, strided: bool = False):
         super().__init__(body, vjp, at, name)
         self.dynamic, self.half, self.apart = dynamic, half, apart
+        self.memory, self.strided = memory, strided
         self._kernels: dict[str, Callable] = {}
 
     def kernel(self, device: devices.device) -> Callable:
@@ -74,9 +77,8 @@ class Opaque(Op):
             result: Any = tuple(tensor_from(a) for a in got) if isinstance(got, tuple) else tensor_from(got)
         else:
             many = isinstance(metas, tuple)
-            outs = [None if m is None else fresh(contiguous(tuple(m.shape)) if m.strides is None else
-                                                 Layout(tuple(m.shape), tuple(m.strides)), m.dtype, device)
-                    for m in (metas if many else (metas,))]
+            outs = [None if m is None else fresh(self.layout(i, args, tuple(m.shape)), m.dtype, device)
+                    for i, m in enumerate(metas if many else (metas,))]
             if device is cpu and state.lazy is not None:
                 state.lazy.call(self, args, outs)
             elif device is not devices.meta:
@@ -86,17 +88,26 @@ class Opaque(Op):
             self.record(args, result)
         return result
 
+    def layout(self, i: int, args: dict[str, Any], shape: tuple[int, ...]) -> Layout:
+        """Where result i lies in memory."""
+        rule = self.memory[i] if isinstance(self.memory, tuple) else self.memory
+        return contiguous(shape) if rule is None else rule(args, shape)
+
     def launch(self, args: dict[str, Any], outs: Sequence[Tensor | None],
                device: devices.device = cpu) -> None:
         """Run the kernel on checked arguments into tensors of the right shapes."""
         halves = self.half != "native"
         arrays = [None if o is None else
-                  _rounded(o) if halves and _is_half(o.dtype) else ndarray_of(o) for o in outs]
+                  _rounded(o) if halves and _is_half(o.dtype) else
+                  ndarray_of(o) if self.strided or o.layout.contiguous else
+                  np.empty(tuple(o.layout.shape), o.dtype.numpy) for o in outs]
         self.kernel(device)(*arrays, *[self._ndarray(args[p], halves) for p in self.params])
-        if halves:
-            for o, a in zip(outs, arrays):
-                if o is not None and a is not None and _is_half(o.dtype):
+        for o, a in zip(outs, arrays):
+            if o is not None and a is not None:
+                if halves and _is_half(o.dtype):
                     _round_into(o, a)
+                elif not (self.strided or o.layout.contiguous):
+                    ndarray_of(o)[...] = a
 
     def _ndarray(self, v, halves: bool):
         if isinstance(v, Tensor):
@@ -133,8 +144,11 @@ def _round_into(o: Tensor, a: np.ndarray) -> None:
 
 def opaque(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None,
            at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, dynamic: bool = False,
-           half: str = "float", apart: bool = False):
-    """Declare an opaque op. `apart`: the tensor given as out= must share no memory with the inputs."""
+           half: str = "float", apart: bool = False, memory: Memory | tuple[Memory | None, ...] | None = None,
+           strided: bool = False):
+    """Declare an opaque op. `apart`: the tensor given as out= must share no memory with the inputs; `memory`:
+    where results lie (kinds/memory.py) if not row-major, a rule for all or one for each; `strided`: the kernel
+    writes to arrays of any strides."""
     def declare(body: Callable) -> Callable:
-        return public_function(register(Opaque(body, vjp, at, name, dynamic, half, apart)))
+        return public_function(register(Opaque(body, vjp, at, name, dynamic, half, apart, memory, strided)))
     return declare if body is None else declare(body)

@@ -40,11 +40,8 @@ from ..layouts import (
     broadcast,
     check_overlap,
     collapse,
-    contiguous,
+    elementwise,
     expanded,
-    like,
-    permuted,
-    stride_order,
 )
 from ..storage import Storage
 from ..tensor import Tensor
@@ -207,7 +204,9 @@ class Pointwise(Op):
                                    f"broadcast shape {list(shape)}")
             layout, kind = target.layout, target.dtype
         else:
-            layout = _result_layout(tensors, shape)
+            numbers = any(p not in self.numbers and not isinstance(v, Tensor)
+                          for p, v in zip(self.params, values))
+            layout = elementwise([t.layout for t in tensors], shape, numbers)
         c = compute_name(compute)
         ins = [(p if p not in RESERVED else p + "_", v) for p, v in zip(self.params, values)]
         return Plan(self.name, ("pointwise", self.name, c), self.build(c), ins,
@@ -307,26 +306,6 @@ def _apart(v, target: Tensor):
         check_overlap(target.layout, v.layout)
         return v.clone()
     return v
-
-
-def _result_layout(tensors: Sequence[Tensor], shape) -> Layout:
-    """Where results go: row-major, unless the full-shaped inputs are dense in another order (channels_last,
-    .t())."""
-    first = tensors[0].layout
-    if first.contiguous and first.shape == shape and len(shape) < 3:
-        return contiguous(shape)
-    full = [t.layout for t in tensors if t.layout.shape == shape]
-    if not full:
-        if all(t.layout.contiguous for t in tensors):
-            return contiguous(shape)
-        steps = [expanded(t.layout, shape) for t in tensors]
-    elif all(l.contiguous for l in full):
-        return contiguous(shape)
-    else:
-        steps = [expanded(t.layout, shape) for t in tensors]
-        if full[0] is first and first.covers():
-            return like(first)
-    return permuted(shape, stride_order(shape, steps))
 
 
 # ---------------------------------------------------------------------------------------------- the fast path

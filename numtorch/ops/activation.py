@@ -544,6 +544,7 @@ def log_softmax_along(x, dim):
 def _softmax_input(name: str, x, dim: int, dtype):
     """(x in the type to compute in, dim from the front)."""
     dim = wrap_dim(dim, x.ndim)
+    x = x if x.layout.contiguous else x.contiguous()
     if dtype is not None and dtype is not x.dtype:
         x = x.to(dtype)
     if not x.dtype.is_floating_point:

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from ..dispatch import Meta
 from ..kinds import composite, opaque
+from ..kinds.memory import format_of
+from ..layouts import contiguous
 from .index import c_name, title
 
 
@@ -68,6 +70,16 @@ def _conj(x):
     return x.conj() if x.dtype.is_complex else x
 
 
+def _memory(x: str, weight: str):
+    """channels_last where x or the weight is; volumes only of the types that PyTorch leaves to oneDNN."""
+    either = format_of(x, weight, line="stride")
+
+    def rule(args, shape):
+        small = args[x].dtype.is_floating_point and args[x].dtype.itemsize < 8
+        return either(args, shape) if len(shape) < 5 or small else contiguous(shape)
+    return rule
+
+
 def _x_rule(g, weight, x_meta, stride, padding, dilation, transposed, output_padding, groups):
     return convolution_input(g, _conj(weight), x_meta.shape, stride, padding, dilation, transposed,
                              output_padding, groups)
@@ -78,7 +90,8 @@ def _weight_rule(g, x, weight_meta, stride, padding, dilation, transposed, outpu
                               output_padding, groups)
 
 
-@opaque(at=(), vjp={"x": _x_rule, "weight": _weight_rule, "bias": lambda g: g.sum((0, *range(2, g.ndim)))})
+@opaque(memory=_memory("x", "weight"),
+        at=(), vjp={"x": _x_rule, "weight": _weight_rule, "bias": lambda g: g.sum((0, *range(2, g.ndim)))})
 def convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
     """out[n, o] = bias[o] + Σ_c weight[o, c] ⋆ x[n, c] (cross-correlation), or with `transposed` the adjoint.
 
@@ -130,7 +143,7 @@ def _again_weight_rule(g, grad, weight_meta, stride, padding, dilation, transpos
                               output_padding, groups)
 
 
-@opaque(at=(), vjp={"grad": _again_grad_rule, "weight": _again_weight_rule})
+@opaque(memory=_memory("grad", "weight"), at=(), vjp={"grad": _again_grad_rule, "weight": _again_weight_rule})
 def convolution_input(grad, weight, shape, stride, padding, dilation, transposed, output_padding, groups):
     """Gradient of `convolution` with respect to x of the given shape."""
     return Meta(tuple(shape), grad.dtype)

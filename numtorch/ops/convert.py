@@ -134,6 +134,31 @@ def clone(x, memory_format=preserve_format):
     return out
 
 
+@composite(at=(), vjp={"x": lambda g: g})
+def copied_to(x, layout):
+    "A copy of x that lies in memory like `layout`."
+    out = fresh(layout, x.dtype, x.storage.device)
+    move(out, x)
+    return out
+
+
+@composite(at=(), vjp={"x": lambda g: g})
+def twin(x):
+    "A copy of x with its strides and offset, holes and all; one that repeats memory is copied without."
+    layout = x.layout
+    if not layout.distinct():
+        return clone(x)
+    out = fresh(L.contiguous((layout.span(),)), x.dtype, x.storage.device)
+    out.layout = Layout(layout.shape, layout.strides, layout.offset)
+    if x.storage.device is not devices.meta:
+        whole = x.alias()
+        whole.layout = L.contiguous((layout.span(),))
+        flat = out.alias()
+        flat.layout = whole.layout
+        move(flat, whole)
+    return out
+
+
 def formatted(layout: Layout, form: memory_format) -> Layout:
     """The fresh layout of that shape in a memory format."""
     n = len(layout.shape)

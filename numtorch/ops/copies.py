@@ -4,13 +4,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..dispatch import into
+from ..memory_format import contiguous_format
 from . import join, view
 
 
 def _copy_of(name: str, fn) -> Any:
     def copied(input, *args, out=None, **kwargs):
         got = fn(input, *args, **kwargs)
-        got = tuple(t.clone() for t in got) if isinstance(got, tuple | list) else got.clone()
+        got = (tuple(t.clone(contiguous_format) for t in got) if isinstance(got, tuple | list) else
+               got.clone(contiguous_format))
         if out is None:
             return got
         result = into(out, got)

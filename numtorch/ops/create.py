@@ -586,6 +586,10 @@ def complex_(real, imag, *, out=None) -> Tensor:
     from .join import stack
     from .view import broadcast_tensors, view_as_complex
     t = view_as_complex(stack(broadcast_tensors(real, imag), -1))
+    layout = L.elementwise([real.layout, imag.layout], tuple(t.layout.shape))
+    if layout.strides != t.layout.strides:
+        from .convert import copied_to
+        t = copied_to(t, layout)
     if out is not None and out.dtype is not t.dtype:
         raise RuntimeError(f"Expected object of scalar type {TITLES[t.dtype.name]} but got scalar type "
                            f"{TITLES[out.dtype.name]} for argument 'out'")

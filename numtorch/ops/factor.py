@@ -9,6 +9,7 @@ from ..dispatch import wrap_dim
 from ..dtypes import int32
 from ..kernels.cpu.lapack import LinAlgError
 from ..kinds import composite
+from ..kinds.memory import columns
 from .create import arange, eye, zeros
 from .lapack import (
     _matrices,
@@ -98,7 +99,7 @@ def lu(A, pivot=True, get_infos=False, out=None):
     return into(out, got)
 
 
-@composite(name="linalg_lu_solve", at=())
+@composite(memory=columns, name="linalg_lu_solve", at=())
 def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     "X of A X = B (X A = B if not left; A^H if adjoint) from the factors of A."
     _square("torch.linalg.lu_solve", LU, "LU")
@@ -120,7 +121,7 @@ def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     return triangular_solution(LU, y, True, False)
 
 
-@composite
+@composite(memory=columns)
 def lu_solve(x, LU_data, LU_pivots):
     "X of A X = x from the factors of A: linalg.lu_solve by its old name."
     return linalg_lu_solve(LU_data, LU_pivots, x)
@@ -233,7 +234,7 @@ def _reflected(A, tau, B, backward: bool, adjoint: bool):
     return B
 
 
-@composite(at=("linalg",))
+@composite(memory=columns, at=("linalg",))
 def householder_product(A, tau):
     "The first columns of H_1 H_2 ... with H_i = I - tau_i v_i v_i^H, v_i below the diagonal of A (geqrf)."
     name = "torch.linalg.householder_product"
@@ -255,7 +256,7 @@ def householder_product(A, tau):
     return _reflected(A, tau, one, False, False) if tau.shape[-1] else one + A * 0
 
 
-@composite
+@composite(memory=columns)
 def ormqr(x, tau, y, left=True, transpose=False):
     "The product of Q (Q^H if transpose) of geqrf's factors with y, Q on the left or on the right."
     name = "torch.ormqr"

@@ -9,9 +9,37 @@ import math
 from .. import dtypes as D
 from ..dispatch import TITLES, Meta, into, wrap_dim
 from ..kinds import composite, opaque
+from ..layouts import permuted
 from .create import arange, ones, zeros
 from .join import cat, roll
 from .pointwise import conj, where
+
+
+def _sorted_by_stride(x, dims):
+    return sorted(dims, key=lambda d: -x.strides[d])
+
+
+def _order(x, shape, dims):
+    """The transformed dimensions innermost, in the order of `dims`; the others by their strides in x."""
+    batch = _sorted_by_stride(x, [d for d in range(len(shape)) if d not in dims])
+    return permuted(tuple(shape), [*batch, *dims])
+
+
+def _spectrum(args, shape):
+    x, dims = args["x"].layout, args["dims"]
+    return _order(x, shape, _sorted_by_stride(x, dims))
+
+
+def _half_spectrum(args, shape):
+    x, dims = args["x"].layout, args["dims"]
+    return _order(x, shape, [*_sorted_by_stride(x, dims[:-1]), dims[-1]])
+
+
+def _from_half_spectrum(args, shape):
+    x, dims = args["x"].layout, args["dims"]
+    if len(dims) > 1:
+        x = _order(x, x.shape, _sorted_by_stride(x, dims[:-1]))
+    return _order(x, shape, dims[-1:])
 
 
 def _real_input_gradient(g, x_meta, dims, scale):
@@ -20,13 +48,14 @@ def _real_input_gradient(g, x_meta, dims, scale):
     return complex_to_complex(_resized(g, last, n), dims, False, scale).real
 
 
-@opaque(at=(), vjp={"x": lambda g, dims, forward, scale: complex_to_complex(g, dims, not forward, scale)})
+@opaque(memory=_spectrum, strided=True, at=(),
+        vjp={"x": lambda g, dims, forward, scale: complex_to_complex(g, dims, not forward, scale)})
 def complex_to_complex(x, dims, forward, scale):
     "The transform of complex x over `dims`, with e^-i forward and e^+i backward, times `scale`."
     return Meta(x.shape, x.dtype)
 
 
-@opaque(at=(), vjp={"x": _real_input_gradient})
+@opaque(memory=_half_spectrum, strided=True, at=(), vjp={"x": _real_input_gradient})
 def real_to_half(x, dims, scale):
     "The forward transform of real x over `dims`: n // 2 + 1 entries of the last of them, the others follow."
     shape = list(x.shape)
@@ -42,7 +71,7 @@ def _half_input_gradient(g, dims, n, scale):
     return out * twice.reshape([-1 if d == last else 1 for d in range(out.ndim)])
 
 
-@opaque(at=(), vjp={"x": _half_input_gradient})
+@opaque(memory=_from_half_spectrum, strided=True, at=(), vjp={"x": _half_input_gradient})
 def half_to_real(x, dims, n, scale):
     "The backward transform of half a spectrum over `dims` to n real values along the last of them."
     shape = list(x.shape)

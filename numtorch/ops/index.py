@@ -18,8 +18,10 @@ from ..dispatch import TITLES, Meta, check_inplace, common_device, wrap_dim, wri
 from ..dtypes import INT, int32, int64, uint8
 from ..dtypes import bool as bool_
 from ..kinds import composite, opaque
-from ..layouts import broadcast
+from ..kinds.memory import preserved, rowmajor
+from ..layouts import broadcast, expanded, permuted, stride_order
 from ..tensor import Tensor, ndarray_of
+from .convert import twin
 from .create import full, ones_like, tensor, zeros, zeros_like
 from .join import cat, unbind
 from .pointwise import choose, where
@@ -404,7 +406,7 @@ def take(x, index):
     return Meta(index.shape, x.dtype)
 
 
-@opaque(vjp={
+@opaque(memory=preserved, vjp={
     "x": lambda g, index, source_meta, accumulate:
         g if accumulate else put(g, index, _zeros(source_meta, g)),
     "source": lambda g, index, source_meta: take(g, index).reshape(source_meta.shape)})
@@ -441,7 +443,7 @@ def _filling(x, mask, value):
     return number_for(x.dtype, value)
 
 
-@composite
+@composite(memory=rowmajor)
 def masked_fill(x, mask, value):
     "x with `value`, a number or a 0-d tensor, where the mask is True; x's dtype stays."
     return choose(mask, _filling(x, mask, value), x)
@@ -528,7 +530,7 @@ def _same_size(src, part) -> None:
 @composite
 def select_scatter(x, src, dim, index):
     "A copy of x with x.select(dim, index) replaced by src."
-    out = x.clone()
+    out = twin(x)
     part = select(out, dim, index)
     _same_size(src, part)
     part.copy_(src)
@@ -538,7 +540,7 @@ def select_scatter(x, src, dim, index):
 @composite
 def slice_scatter(x, src, dim=0, start=None, end=None, step=1):
     "A copy of x with x[start:end:step] along `dim` replaced by src."
-    out = x.clone()
+    out = twin(x)
     dim = wrap_dim(dim, x.ndim)
     part = _slice(out, dim, slice(start, end, step))
     _same_size(src, part)
@@ -549,7 +551,7 @@ def slice_scatter(x, src, dim=0, start=None, end=None, step=1):
 @composite
 def diagonal_scatter(x, src, offset=0, dim1=0, dim2=1):
     "A copy of x with the diagonal replaced by src."
-    out = x.clone()
+    out = twin(x)
     part = diagonal(out, offset, dim1, dim2)
     _same_size(src, part)
     part.copy_(src)
@@ -559,7 +561,7 @@ def diagonal_scatter(x, src, offset=0, dim1=0, dim2=1):
 @composite
 def as_strided_scatter(x, src, size, stride, storage_offset=None):
     "A copy of x with x.as_strided(size, stride, storage_offset) replaced by src."
-    out = x.clone()
+    out = twin(x)
     part = as_strided(out, size, stride, storage_offset)
     _same_size(src, part)
     part.copy_(src)
@@ -583,7 +585,21 @@ def _picked_shape(x, indices) -> tuple[int, ...]:
     return tuple(rest[:lead]) + tuple(common) + tuple(rest[lead:])
 
 
-@opaque(half="native", at=(), vjp={
+def _picked_memory(args, shape):
+    """An elementwise copy of x, seen with strides of 0 along the picked dimensions, by the indices."""
+    x, indices = args["x"].layout, args["indices"]
+    at = [d for d, i in enumerate(indices) if i is not None]
+    picked = broadcast(*[indices[d].shape for d in at])
+    rest = [d for d in range(len(x.shape)) if d not in at]
+    before = [d for d in rest if d < at[0]] if at == list(range(at[0], at[-1] + 1)) else []
+    after = [d for d in rest if d not in before]
+    k = len(picked)
+    steps = [tuple([x.strides[d] for d in before] + [0] * k + [x.strides[d] for d in after])]
+    steps += [(0,) * len(before) + expanded(indices[d].layout, picked) + (0,) * len(after) for d in at]
+    return permuted(shape, stride_order(shape, steps))
+
+
+@opaque(memory=_picked_memory, half="native", at=(), vjp={
     "x": lambda g, x_meta, indices: index_put_values(_zeros(x_meta, g), indices, g, True)})
 def index(x, indices):
     """x at `indices`: an integer tensor or None for each leading dimension; indexed dims that are apart go
@@ -600,7 +616,7 @@ def _summed_to(x, shape):
     return x.reshape(shape)
 
 
-@opaque(at=(), vjp={
+@opaque(memory=preserved, at=(), vjp={
     "x": lambda g, indices, values_meta, accumulate:
         g if accumulate else index_put_values(g, indices, zeros((), dtype=g.dtype, device=g.device), False),
     "values": lambda g, indices, values_meta: _summed_to(index(g, indices), values_meta.shape)})

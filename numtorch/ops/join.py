@@ -6,6 +6,8 @@ import itertools
 from ..dispatch import TITLES, Meta, wrap_dim
 from ..dtypes import int32, int64, result_type
 from ..kinds import composite, opaque
+from ..kinds.memory import format_of_all, preserved, rowmajor
+from ..layouts import contiguous, viewed
 from ..tensor import Tensor
 from .create import arange, zeros
 from .view import narrow, select
@@ -50,7 +52,7 @@ def _cat_gradient(g, dim, tensors_meta):
     return tuple(out)
 
 
-@opaque(at=(), half="native", vjp={"tensors": _cat_gradient})
+@opaque(memory=format_of_all("tensors"), strided=True, at=(), half="native", vjp={"tensors": _cat_gradient})
 def concatenate_tensors(tensors, dim):
     "Tensors of one dtype one after the other along `dim`."
     first, at = None, 0
@@ -99,7 +101,16 @@ def concatenate(tensors, dim=0):
     return cat(tensors, dim)
 
 
-@opaque(at=(), half="native", vjp={"tensors": lambda g, dim: unbind(g, dim)})
+def _stacked(args, shape):
+    """cat along the dimension, seen with one more."""
+    first, n, dim = tuple(args["tensors"][0].shape), len(args["tensors"]), args["dim"] % len(shape)
+    if dim == len(first):
+        return contiguous(shape)
+    joined = format_of_all("tensors")(args, (*first[:dim], n * first[dim], *first[dim + 1:]))
+    return contiguous(shape).at(shape, viewed(joined, shape), 0)
+
+
+@opaque(memory=_stacked, at=(), half="native", vjp={"tensors": lambda g, dim: unbind(g, dim)})
 def stack_tensors(tensors, dim):
     "Tensors of one dtype and shape along a new dimension."
     first = tensors[0].shape
@@ -449,7 +460,7 @@ def combinations(x, r=2, with_replacement=False):
 
 
 # -------------------------------------------------------------------------------------------------- repeating
-@composite(at=("Tensor",), packs="repeats")
+@composite(memory=rowmajor, at=("Tensor",), packs="repeats")
 def repeat(x, repeats):
     "x laid out repeats[d] times along each dimension d; leading dimensions are added as needed."
     if isinstance(repeats, int):
@@ -482,7 +493,7 @@ def repeated_places(repeats):
     return None
 
 
-@composite
+@composite(memory=rowmajor)
 def repeat_interleave(x, repeats=None, dim=None, *, output_size=None):
     "Each entry of x along `dim` (of the flat x if None) repeated; with one tensor, its indices so often."
     if repeats is None:
@@ -525,7 +536,7 @@ def _counts(repeats):
 
 
 # ------------------------------------------------------------------------------------------------ rearranging
-@opaque(at=(), half="native", vjp={"x": lambda g, dims: reverse(g, dims)})
+@opaque(memory=preserved, strided=True, at=(), half="native", vjp={"x": lambda g, dims: reverse(g, dims)})
 def reverse(x, dims):
     "x with the order of the entries along `dims` reversed."
     return Meta(x.shape, x.dtype)
@@ -557,7 +568,8 @@ def flipud(x):
     return flip(x, (0,))
 
 
-@opaque(at=(), half="native", vjp={"x": lambda g, shifts, dims: rolled(g, tuple(-s for s in shifts), dims)})
+@opaque(memory=preserved, strided=True, at=(), half="native",
+        vjp={"x": lambda g, shifts, dims: rolled(g, tuple(-s for s in shifts), dims)})
 def rolled(x, shifts, dims):
     "x with its entries moved by shifts[i] places along dims[i], around the end."
     return Meta(x.shape, x.dtype)

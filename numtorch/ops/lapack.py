@@ -12,8 +12,10 @@ from ..dispatch import Meta
 from ..dtypes import FLOAT, int32, int64
 from ..kernels.cpu.lapack import LinAlgError
 from ..kinds import composite, opaque
+from ..kinds.memory import columns
 from ..layouts import broadcast
 from ..tensor import Tensor
+from .convert import copied_to
 from .create import arange, eye, scalar_tensor, zeros
 from .index import title
 from .join import cat
@@ -47,7 +49,7 @@ def _real(x) -> object:
 
 
 # -------------------------------------------------------------------------------------------- solving
-@opaque(at=(), vjp={"x": lambda g, out: -matmul(matmul(_t(out), g), _t(out))})
+@opaque(memory=columns, at=(), vjp={"x": lambda g, out: -matmul(matmul(_t(out), g), _t(out))})
 def invert(x):
     "The inverse of each matrix."
     return Meta(x.shape, x.dtype)
@@ -66,7 +68,7 @@ def inverse(x):
     return inv(x)
 
 
-@opaque(at=(), vjp={
+@opaque(memory=columns, at=(), vjp={
     "a": lambda g, a, out: -matmul(solve_matrix(_t(a), g), _t(out)),
     "b": lambda g, a: solve_matrix(_t(a), g)})
 def solve_matrix(a, b):
@@ -217,14 +219,14 @@ def cholesky(x, upper=False):
     return linalg_cholesky(x, upper=upper)
 
 
-@composite
+@composite(memory=columns)
 def cholesky_solve(x, L, upper=False):
     "X of A X = x for A = L L^H (L^H L if upper)."
     a = _t(L) if upper else L
     return triangular_solution(_t(a), triangular_solution(a, x, False, False), True, False)
 
 
-@composite
+@composite(memory=columns)
 def cholesky_inverse(L, upper=False):
     "The inverse of A = L L^H (L^H L if upper)."
     return cholesky_solve(eye(L.shape[-1], dtype=L.dtype, device=L.device), L, upper)
@@ -260,7 +262,7 @@ def _qr_gradient(g, out, complete):
     return _t(triangular_solution(r, _t(total), True, False))
 
 
-@opaque(at=(), vjp={"x": _qr_gradient})
+@opaque(memory=columns, at=(), vjp={"x": _qr_gradient})
 def orthogonal_factor(x, complete):
     "(Q, R) of x = Q R, Q with orthonormal columns, R upper triangular."
     *batch, m, n = x.shape
@@ -307,7 +309,7 @@ def _eigh_gradient(g, out):
     return matmul(matmul(v, middle), _t(v))
 
 
-@opaque(at=(), vjp={"x": _eigh_gradient})
+@opaque(memory=(None, columns), at=(), vjp={"x": _eigh_gradient})
 def symmetric_pairs(x, upper):
     "(eigenvalues ascending, eigenvectors) of Hermitian matrices, from one triangle."
     return Meta(x.shape[:-1], _real(x)), Meta(x.shape, x.dtype)
@@ -445,8 +447,7 @@ def row_order(pivots, m):
 
 def permutation(pivots, m: int, dtype):
     "P of P L U from row exchanges counted from 1, as matrices of zeros and ones."
-    rows = row_order(pivots, m).unsqueeze(-1) == arange(m, device=pivots.device)
-    return rows.transpose(-2, -1).to(dtype)
+    return (row_order(pivots, m).unsqueeze(-2) == arange(m, device=pivots.device).unsqueeze(-1)).to(dtype)
 
 
 def _lu_gradient(g, x_meta, out):
@@ -475,7 +476,7 @@ def _lu_gradient(g, x_meta, out):
     return matmul(permutation(pivots, m, lu.dtype), total)
 
 
-@opaque(at=(), vjp={"x": _lu_gradient})
+@opaque(memory=(columns, None), at=(), vjp={"x": _lu_gradient})
 def packed_factors(x):
     "(L below and U on and above the diagonal, pivots from 1) of P L U."
     k = min(x.shape[-2:])
@@ -577,6 +578,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if A.shape[-2] != right.shape[-2]:
         raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
     x = matmul(linalg_pinv(A, rtol=rcond), right)
+    x = copied_to(x, columns({}, tuple(x.shape)))
     rank = zeros((0,), dtype=int64, device=A.device)
     if driver != "gels":
         rank = matrix_rank(A.detach(), rtol=rcond)
@@ -656,19 +658,19 @@ def vander(x, *, N=None):
 
 
 # --------------------------------------------------------------------------------------- Householder, L D L^H
-@opaque(at=())
+@opaque(memory=(columns, None), at=())
 def householder_factors(x):
     "(a, tau): R on and above the diagonal, the vectors of the reflections below it, and their factors."
     return Meta(x.shape, x.dtype), Meta(tuple(x.shape[:-2]) + (min(x.shape[-2:]),), x.dtype)
 
 
-@opaque(at=())
+@opaque(memory=(columns, None), at=())
 def indefinite_factors(x, hermitian):
     "(LD, pivots) of symmetric x = P L D L^T P^T (Bunch and Kaufman), packed in the lower triangle."
     return Meta(x.shape, x.dtype), Meta(x.shape[:-1], int32)
 
 
-@opaque(at=())
+@opaque(memory=columns, at=())
 def indefinite_solution(ld, pivots, b, hermitian):
     "X of A X = b from the packed factors of A."
     return Meta(b.shape, b.dtype)

@@ -11,6 +11,7 @@ from ..dispatch import Meta, wrap_dim
 from ..dtypes import FLOAT, int64, promote_types
 from ..dtypes import bool as bool_
 from ..kinds import composite, opaque
+from ..kinds.memory import rowmajor
 from ..layouts import broadcast
 from ..tensor import Tensor
 from .create import arange, ones, zeros
@@ -684,13 +685,13 @@ def _triangle(op: str, x, diagonal, keep_lower: bool):
     return where(keep, x, False if x.dtype.name == "bool" else 0)
 
 
-@composite
+@composite(memory=rowmajor)
 def tril(x, diagonal=0):
     "x on and below the diagonal, 0 above it."
     return _triangle("tril", x, diagonal, True)
 
 
-@composite
+@composite(memory=rowmajor)
 def triu(x, diagonal=0):
     "x on and above the diagonal, 0 below it."
     return _triangle("triu", x, diagonal, False)
@@ -922,7 +923,7 @@ def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
     return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
 
 
-@composite
+@composite(memory=rowmajor)
 def renorm(x, p, dim, maxnorm):
     "x with every slice along `dim` scaled down to the p-norm maxnorm where its norm is larger."
     if x.ndim < 2:

@@ -6,6 +6,7 @@ from math import prod
 from .. import dtypes as D
 from ..dispatch import Meta
 from ..kinds import composite, opaque
+from ..kinds.memory import format_of
 from .index import title
 
 
@@ -57,7 +58,13 @@ def _curve(g, grad, x, w, mean, r, dims, rows):
 
 
 # ------------------------------------------------------------------------------------------------ batch
-@opaque(at=(), vjp={"tensors": lambda g, out, tensors, eps: batch_norm_grad((g[0], *tensors[:2]), out[1],
+def _first_format(args, shape):
+    """The memory format of the first tensor."""
+    return format_of("x")({"x": args["tensors"][0]}, shape)
+
+
+@opaque(memory=_first_format,
+        at=(), vjp={"tensors": lambda g, out, tensors, eps: batch_norm_grad((g[0], *tensors[:2]), out[1],
                                                                             out[2], eps)})
 def batch_norm_train(tensors, eps):
     """(weight x̂ + bias, batch mean, batch biased variance) per channel of (N, C, *), for tensors (x, weight,
@@ -76,7 +83,7 @@ def _batch_curve(g, tensors, mean, var, eps):
                   (_along(var, n) + eps).rsqrt(), dims, dims)
 
 
-@opaque(at=(), vjp={"tensors": _batch_curve})
+@opaque(memory=_first_format, at=(), vjp={"tensors": _batch_curve})
 def batch_norm_grad(tensors, mean, var, eps):
     """(gx, gw, gb) of `batch_norm_train`, for tensors (g, x, weight)."""
     _, x, weight = tensors
@@ -300,7 +307,7 @@ def _group_norm(x, groups: int, weight, bias, eps: float):
     return out if out.dtype is x.dtype else out.to(x.dtype), mean, r
 
 
-@composite(at=("torch",))
+@composite(memory=format_of("input"), at=("torch",))
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True):
     """Normalize the channels of (N, C, *) in num_groups groups (arXiv:1803.08494)."""
     if input.ndim < 2:
@@ -309,7 +316,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enable
     return _group_norm(input, num_groups, weight, bias, eps)[0]
 
 
-@composite(at=())
+@composite(memory=format_of("input"), at=())
 def functional_group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """Normalize the channels of (N, C, *) in num_groups groups (arXiv:1803.08494)."""
     if input.ndim < 2:

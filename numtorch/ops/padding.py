@@ -7,6 +7,7 @@ import warnings
 from .. import dtypes as D
 from ..dispatch import wrap_dim
 from ..kinds import composite
+from ..kinds.memory import format_of, images_of, rowmajor
 from .index import c_name, title
 from .linalg import addmm, matmul
 from .view import broadcast_tensors
@@ -17,7 +18,8 @@ def _negated(pad) -> list[int]:
     return [-p for p in pad]
 
 
-@composite(at=("torch",), vjp={"input": lambda g, pad: constant_pad_nd(g, _negated(pad), 0)})
+@composite(memory=format_of("input"),
+           at=("torch",), vjp={"input": lambda g, pad: constant_pad_nd(g, _negated(pad), 0)})
 def constant_pad_nd(input, pad, value=0):
     """`input` with pad = (left, right, top, bottom, …) elements of `value` added from the last dimension on.
 
@@ -87,7 +89,12 @@ def _check_mode_pad(mode: str, x, pad) -> None:
                            f"size and other non-zero dimensions for input, but got: {list(x.shape)}")
 
 
-@composite(at=("nn.functional",))
+def _grown(args, shape):
+    """channels_last stays, but for circular padding."""
+    return (rowmajor if args.get("mode") == "circular" else format_of("input"))(args, shape)
+
+
+@composite(memory=_grown, at=("nn.functional",))
 def pad(input, pad, mode="constant", value=None):
     """`input` grown by pad = (left, right, top, bottom, …), counted from the last dimension.
 
@@ -128,11 +135,13 @@ def _square_factor(op: str, name: str, x, factor: int) -> None:
         raise RuntimeError(f"{op} expects a positive {name}, but got {factor}")
 
 
-@composite(at=("torch", "nn.functional"))
+@composite(memory=images_of("input"), at=("torch", "nn.functional"))
 def pixel_shuffle(input, upscale_factor):
     """(*, C r², H, W) → (*, C, H r, W r) (arXiv:1609.05158)."""
     r = int(upscale_factor)
     _square_factor("pixel_shuffle", "upscale_factor", input, r)
+    if r == 1:
+        return input.clone()
     *lead, c, h, w = input.shape
     if c % (r * r):
         raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the "
@@ -142,11 +151,13 @@ def pixel_shuffle(input, upscale_factor):
     return split.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2).reshape(*lead, c // (r * r), h * r, w * r)
 
 
-@composite(at=("torch", "nn.functional"))
+@composite(memory=images_of("input"), at=("torch", "nn.functional"))
 def pixel_unshuffle(input, downscale_factor):
     """(*, C, H r, W r) → (*, C r², H, W): undoes `pixel_shuffle`."""
     r = int(downscale_factor)
     _square_factor("pixel_unshuffle", "downscale_factor", input, r)
+    if r == 1:
+        return input.clone()
     *lead, c, h, w = input.shape
     for name, dim, n in (("height", -2, h), ("width", -1, w)):
         if n % r:
@@ -157,7 +168,7 @@ def pixel_unshuffle(input, downscale_factor):
     return split.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3).reshape(*lead, c * r * r, h // r, w // r)
 
 
-@composite(at=("torch", "nn.functional"))
+@composite(memory=format_of("input"), at=("torch", "nn.functional"))
 def channel_shuffle(input, groups):
     """(N, g C, *) → the same with the channels dealt out group by group (arXiv:1707.01083)."""
     if input.ndim < 3:
@@ -279,10 +290,15 @@ def _resample(x, dim: int, mode: str, o: int, factor, align: bool, antialias: bo
     return out
 
 
+def _resampled(args, shape):
+    """channels_last stays; not for volumes that are averaged."""
+    return (images_of if args.get("mode") == "area" else format_of)("input")(args, shape)
+
+
 MODES = "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact"
 
 
-@composite(at=("nn.functional",))
+@composite(memory=_resampled, at=("nn.functional",))
 def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None,
                 recompute_scale_factor=None, antialias=False):
     """Resample the spatial dimensions of (N, C, *) to `size`, or by `scale_factor`."""

@@ -216,10 +216,11 @@ def neg(x):
     return -x
 
 
-@pointwise(vjp={"x": lambda g: g}, only=NUMERIC,
-           refused={BOOL: (RuntimeError, "The `+` operator, on a bool tensor is not supported.")})
+@composite
 def positive(x):
-    "x itself, elementwise."
+    "x itself."
+    if x.dtype.category == BOOL:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return x
 
 

@@ -6,6 +6,7 @@ from math import prod
 from ..dispatch import Meta
 from ..dtypes import int64
 from ..kinds import composite, opaque
+from ..kinds.memory import format_of, images_of
 from .index import title
 
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
@@ -101,7 +102,8 @@ def _route(g, out, x_meta, dims: int):
 
 
 # ------------------------------------------------------------------------------------------------ maximum
-@opaque(vjp={"x": lambda g, out, x_meta, kernel_size: _route(g, out, x_meta, len(kernel_size))}, at=())
+@opaque(memory=format_of("x"),
+        vjp={"x": lambda g, out, x_meta, kernel_size: _route(g, out, x_meta, len(kernel_size))}, at=())
 def max_pool(x, kernel_size, stride, padding, dilation, ceil_mode):
     """(maximum of each window, its flat position in the plane); one setting per spatial dimension."""
     dims = len(kernel_size)
@@ -119,7 +121,7 @@ def max_pool(x, kernel_size, stride, padding, dilation, ceil_mode):
     return Meta(shape, x.dtype), Meta(shape, int64)
 
 
-@opaque(vjp={"grad": lambda g, indices, dims: _gather(g, indices, dims)}, at=())
+@opaque(memory=format_of("grad"), vjp={"grad": lambda g, indices, dims: _gather(g, indices, dims)}, at=())
 def max_pool_input(grad, indices, shape, dims):
     """Zeros of `shape` with grad[i] added at the flat position indices[i] of its plane."""
     return Meta(tuple(shape), grad.dtype)
@@ -196,7 +198,8 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 
 
 # ------------------------------------------------------------------------------------------------ average
-@opaque(vjp={"x": lambda g, x_meta, kernel_size, stride, padding, ceil_mode, count_include_pad,
+@opaque(memory=images_of("x", line="kernel_size"),
+        vjp={"x": lambda g, x_meta, kernel_size, stride, padding, ceil_mode, count_include_pad,
              divisor_override:
              avg_pool_input(g, x_meta.shape, kernel_size, stride, padding, ceil_mode, count_include_pad,
                             divisor_override)}, at=())
@@ -208,7 +211,8 @@ def avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divi
     return Meta((*x.shape[:x.ndim - dims], *out_size), x.dtype)
 
 
-@opaque(vjp={"grad": lambda g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override:
+@opaque(memory=images_of("grad"),
+        vjp={"grad": lambda g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override:
              avg_pool(g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)},
              at=())
 def avg_pool_input(grad, shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
@@ -301,14 +305,15 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 
 
 # ------------------------------------------------------------------------------------------------ adaptive
-@opaque(vjp={"x": lambda g, x_meta, output_size: adaptive_avg_pool_input(g, x_meta.shape, len(output_size))},
+@opaque(memory=images_of("x", line="output_size"),
+        vjp={"x": lambda g, x_meta, output_size: adaptive_avg_pool_input(g, x_meta.shape, len(output_size))},
         at=())
 def adaptive_avg_pool(x, output_size):
     """Mean of windows that divide the last dimensions into `output_size` parts."""
     return Meta((*x.shape[:x.ndim - len(output_size)], *output_size), x.dtype)
 
 
-@opaque(vjp={"grad": lambda g, grad_meta, dims: adaptive_avg_pool(g,
+@opaque(memory=images_of("grad"), vjp={"grad": lambda g, grad_meta, dims: adaptive_avg_pool(g,
                                                                   grad_meta.shape[len(grad_meta.shape)
                                                                                   - dims:])},
         at=())
@@ -317,7 +322,8 @@ def adaptive_avg_pool_input(grad, shape, dims):
     return Meta(tuple(shape), grad.dtype)
 
 
-@opaque(vjp={"x": lambda g, out, x_meta, output_size: _route(g, out, x_meta, len(output_size))}, at=())
+@opaque(memory=images_of("x"),
+        vjp={"x": lambda g, out, x_meta, output_size: _route(g, out, x_meta, len(output_size))}, at=())
 def adaptive_max_pool(x, output_size):
     """(maximum, its flat position) of windows that divide the last dimensions into `output_size` parts."""
     shape = (*x.shape[:x.ndim - len(output_size)], *output_size)
@@ -480,7 +486,8 @@ def fractional_max_pool3d(input, kernel_size, output_size=None, output_ratio=Non
 
 
 # ------------------------------------------------------------------------------------------------ unpooling
-@opaque(vjp={"x": lambda g, indices, output_size: _gather(g, indices, len(output_size))}, at=())
+@opaque(memory=images_of("x"),
+        vjp={"x": lambda g, indices, output_size: _gather(g, indices, len(output_size))}, at=())
 def max_unpool(x, indices, output_size):
     """Zeros with x[i] at the flat position indices[i] of each plane of `output_size`."""
     dims = len(output_size)

@@ -18,6 +18,7 @@ from .. import random as generators
 from ..autograd.modes import state
 from ..dispatch import Meta, Node, check_inplace, edge, fresh, written
 from ..kinds import float_array, opaque
+from ..kinds.memory import preserved
 from ..memory_format import preserve_format, strided
 from ..random import Generator, generator_of
 from ..tensor import Tensor, ndarray_of
@@ -27,16 +28,16 @@ from .view import expand
 
 
 # ------------------------------------------------------------------------------------------ entries
-@opaque(at=(), half="native")
+@opaque(memory=preserved, strided=True, at=(), half="native")
 def noise(x, law, parameters, generator):
     "Numbers of the law `law` with `parameters`, shaped like `x`."
-    return Meta(x.shape, x.dtype, None, L.like(x.layout).strides)
+    return Meta(x.shape, x.dtype)
 
 
-@opaque(at=(), half="native")
+@opaque(memory=preserved, strided=True, at=(), half="native")
 def bernoulli_of(x, p, generator):
     "1 with probability `p`, else 0; shaped like `x`."
-    return Meta(x.shape, x.dtype, None, L.like(x.layout).strides)
+    return Meta(x.shape, x.dtype)
 
 
 @opaque(at=(), half="native")

@@ -7,6 +7,7 @@ from .. import return_types as R
 from ..dispatch import TITLES, Meta, reduced_shape, wrap_dim
 from ..dtypes import COMPLEX, FLOAT, INT, float32, float64, int32, int64
 from ..kinds import composite, opaque
+from ..kinds.memory import preserved
 from ..tensor import Tensor
 from .create import scalar_tensor, zeros
 from .index import scatter_tensor
@@ -40,7 +41,7 @@ def _shared(g, x, out):
 
 
 # ---------------------------------------------------------------------------------------------- order
-@opaque(at=(), vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
+@opaque(memory=preserved, at=(), vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
 def sorted_along(x, dim, descending):
     "(values, places) of a stable sort along `dim`."
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)

@@ -10,6 +10,7 @@ from ..dispatch import Meta, need_tensors, unimplemented
 from ..dtypes import BOOL, FLOAT, INT, float64, get_default_dtype, int32, result_type
 from ..kernels import special as K
 from ..kinds import INT_TO_FLOAT, composite, opaque, pointwise
+from ..kinds.memory import elementwise
 from ..layouts import broadcast
 from .pointwise import eq, exp, exp2, lgamma, log, power, sign, where
 
@@ -99,13 +100,13 @@ def _two_real(name: str, x, y) -> Meta:
     return Meta(broadcast(x.shape, y.shape), d)
 
 
-@opaque(at=(), vjp={"y": _igamma_grad})
+@opaque(memory=elementwise, at=(), vjp={"y": _igamma_grad})
 def lower_gamma(x, y):
     "The regularised lower incomplete gamma function P(x, y)."
     return _two_real("igamma", x, y)
 
 
-@opaque(at=(), vjp={"y": lambda g, x, y: -_igamma_grad(g, x, y)})
+@opaque(memory=elementwise, at=(), vjp={"y": lambda g, x, y: -_igamma_grad(g, x, y)})
 def upper_gamma(x, y):
     "The regularised upper incomplete gamma function Q(x, y) = 1 - P(x, y)."
     return _two_real("igammac", x, y)
@@ -380,13 +381,13 @@ def _integral(name: str, x, y) -> Meta:
     return Meta(broadcast(x.shape, y.shape), d)
 
 
-@opaque(at=())
+@opaque(memory=elementwise, at=())
 def common_divisor(x, y):
     "The greatest common divisor of integers, elementwise; never negative."
     return _integral("gcd", x, y)
 
 
-@opaque(at=())
+@opaque(memory=elementwise, at=())
 def common_multiple(x, y):
     "The least common multiple of integers, elementwise; never negative."
     return _integral("lcm", x, y)
@@ -404,7 +405,7 @@ def lcm(x, y):
     return common_multiple(x, y)
 
 
-@opaque(at=(), half="native", vjp={"x": lambda g: g, "y": lambda g: g * 0})
+@opaque(memory=elementwise, at=(), half="native", vjp={"x": lambda g: g, "y": lambda g: g * 0})
 def neighbour(x, y):
     "The next number after x towards y, of the same floating type."
     return Meta(broadcast(x.shape, y.shape), x.dtype)

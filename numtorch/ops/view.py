@@ -344,7 +344,7 @@ FUNCTIONS = {"broadcast_shapes": broadcast_shapes}
 def sum_to_size(x, size):
     "Sum the dimensions that broadcasting would add or repeat, so that the result has shape `size`."
     size = tuple(size)
-    if tuple(x.layout.shape) == size and (size or x.dtype.category != BOOL):
+    if tuple(x.layout.shape) == size and size:
         return x
     lead = x.ndim - len(size)
     if lead < 0 or any(n != 1 and n != m for n, m in zip(size, x.layout.shape[lead:])):
@@ -504,14 +504,16 @@ def strided_grad(g, x_meta, size, stride, offset):
 
     from .create import zeros
     x_layout = Layout(tuple(x_meta.shape), x_meta.strides)
-    span = max(x_layout.span(), Layout(tuple(size), tuple(stride), offset).span(), 1)
+    back = max(-offset, 0)  # the view may begin before x
+    offset += back
+    span = max(x_layout.span() + back, Layout(tuple(size), tuple(stride), offset).span(), 1)
     where = np.zeros(tuple(size), np.int64) + offset
     for d, (n, s) in enumerate(zip(size, stride)):
         where += (np.arange(n) * s).reshape([-1 if k == d else 1 for k in range(len(size))])
     from ..tensor import tensor_from
     flat = zeros((span,), dtype=g.dtype, device=g.device)
     flat = flat.index_add(0, tensor_from(where.reshape(-1)), g.reshape(-1))
-    return as_strided(flat, tuple(x_meta.shape), x_meta.strides, 0)
+    return as_strided(flat, tuple(x_meta.shape), x_meta.strides, back)
 
 
 def check_span(x, layout: Layout, name: str) -> None:
