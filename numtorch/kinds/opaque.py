@@ -147,8 +147,8 @@ def opaque(body: Callable | None = None, *, vjp: dict[str, Callable] | None = No
            half: str = "float", apart: bool = False, memory: Memory | tuple[Memory | None, ...] | None = None,
            strided: bool = False):
     """Declare an opaque op. `apart`: the tensor given as out= must share no memory with the inputs; `memory`:
-    where results lie (kinds/memory.py) if not row-major, a rule for all or one for each; `strided`: the kernel
-    writes to arrays of any strides."""
+    where results lie (kinds/memory.py) if not row-major, a rule for all or one for each; `strided`: the
+    kernel writes to arrays of any strides."""
     def declare(body: Callable) -> Callable:
         return public_function(register(Opaque(body, vjp, at, name, dynamic, half, apart, memory, strided)))
     return declare if body is None else declare(body)
