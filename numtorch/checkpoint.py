@@ -47,6 +47,7 @@ _TYPES = {
     "Char": "int8",
     "Byte": "uint8",
     "Bool": "bool",
+    "ComplexHalf": "complex32",
     "ComplexFloat": "complex64",
     "ComplexDouble": "complex128",
 }

@@ -15,6 +15,7 @@ from . import devices
 from . import dtypes as D
 from .autograd.engine import Meta, Node, Output, awaken, edge
 from .autograd.modes import state
+from .dtypes import TITLES
 from .kernels import emit, jit
 from .layouts import Layout, check_overlap
 from .storage import Storage
@@ -114,7 +115,9 @@ def array_of(t: Tensor):
 
 
 def compute_name(d: D.dtype) -> str:
-    """The type kernels compute in: float32 for the half types."""
+    """The type kernels compute in: float32 and complex64 for the half types."""
+    if d is D.complex32:
+        return "complex64"
     return "float32" if d.itemsize == 2 and d.is_floating_point else d.name
 
 
@@ -426,10 +429,6 @@ def check_inplace(x: Tensor, name: str) -> None:
                                "to a single memory location. Please clone() the tensor before performing the "
                                "operation.")
 
-
-TITLES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
-          "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
-          "complex64": "ComplexFloat", "complex128": "ComplexDouble"}
 
 
 def check_cast(from_: D.dtype, to: D.dtype) -> None:

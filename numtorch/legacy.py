@@ -11,7 +11,7 @@ from .tensor import Tensor, _TensorType
 
 _NAMES = {"Float": D.float32, "Double": D.float64, "Half": D.float16, "BFloat16": D.bfloat16,
           "Long": D.int64, "Int": D.int32, "Short": D.int16, "Char": D.int8, "Byte": D.uint8, "Bool": D.bool,
-          "ComplexFloat": D.complex64, "ComplexDouble": D.complex128}
+          "ComplexHalf": D.complex32, "ComplexFloat": D.complex64, "ComplexDouble": D.complex128}
 
 
 def construct(args: tuple, dtype=None, device=None) -> Tensor:

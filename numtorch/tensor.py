@@ -312,8 +312,8 @@ class Tensor(metaclass=_TensorType):
             return state.tracer.item(self)
         if self.storage.device.type == "meta":
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-        if self.dtype is D.bfloat16:
-            return float(self.float().item())
+        if self.dtype is D.bfloat16 or self.dtype is D.complex32:
+            return self.to(D.complex64 if self.dtype.is_complex else D.float32).item()
         t = self if self.storage.device is devices.cpu else self.cpu()
         a = t.storage.array
         if a.dtype == t.dtype.numpy:
@@ -323,8 +323,8 @@ class Tensor(metaclass=_TensorType):
     def tolist(self):
         """Nested lists of Python numbers; a number for a 0-d tensor."""
         t = self.cpu() if self.storage.device is not devices.cpu else self
-        if self.dtype is D.bfloat16:
-            t = t.float()
+        if self.dtype is D.bfloat16 or self.dtype is D.complex32:
+            t = t.to(D.complex64 if self.dtype.is_complex else D.float32)
         return ndarray_of(t).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
@@ -338,8 +338,8 @@ class Tensor(metaclass=_TensorType):
         if self.storage.device is not devices.cpu:
             raise TypeError(f"can't convert {self.storage.device} device type tensor to numpy. Use "
                             "Tensor.cpu() to copy the tensor to host memory first.")
-        if self.dtype is D.bfloat16:
-            raise TypeError("Got unsupported ScalarType BFloat16")
+        if self.dtype is D.bfloat16 or self.dtype is D.complex32:
+            raise TypeError(f"Got unsupported ScalarType {D.TITLES[self.dtype.name]}")
         return ndarray_of(self)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -641,7 +641,7 @@ def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
 
 
 def ndarray_of(t: Tensor) -> np.ndarray:
-    """A strided ndarray on the tensor's memory (bfloat16 as its uint16 bits)."""
+    """A strided ndarray on the tensor's memory (bfloat16 as its uint16 bits, complex32 as uint32)."""
     layout, a = t.layout, t.storage.array
     memory = t.dtype.numpy
     if a.dtype != memory:

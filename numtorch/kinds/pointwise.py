@@ -313,7 +313,7 @@ MISSING: Any = object()
 def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
     """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the
     general path must decide."""
-    if d.is_floating_point and d.itemsize == 2:
+    if compute_name(d) != d.name:
         return None
     if scalar is None:
         kind = d

@@ -74,10 +74,12 @@ def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout 
 
 
 def bits_of(value, dtype: D.dtype):
-    """A number as the memory type holds it (bfloat16: its uint16 bits)."""
+    """A number as the memory type holds it (the bits of bfloat16 and complex32)."""
     if dtype is D.bfloat16:
         from ..kernels.jit import bf16_store
         return bf16_store(np.float32(value))
+    if dtype is D.complex32:
+        return D.packed(value)[()]
     if dtype.category == D.INT and isinstance(value, float):
         return int(value)
     if dtype.category == D.INT and isinstance(value, int):
@@ -338,6 +340,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
         halves = np.where(np.isnan(u.view(np.float32)), (u >> 16) | 0x40, near)
         return halves.astype(np.uint16).reshape(a.shape), d
+    if d is D.complex32:
+        return D.packed(a), d
     with np.errstate(all="ignore"):
         if d.category < D.COMPLEX and a.dtype.kind == "c":
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")

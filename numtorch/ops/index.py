@@ -30,7 +30,8 @@ from .view import alias_view, as_strided, diagonal, select, slice_, unsqueeze
 _C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short "
                                                                                       "int", "int32": "int",
             "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
-            "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
+            "float64": "double", "complex32": "c10::complex<c10::Half>",
+            "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
 
 
 def title(dtype) -> str:

@@ -584,7 +584,7 @@ def view_as_real(x):
 @composite(at=("torch",))
 def view_as_complex(x):
     "A real tensor with a last dimension of size 2 as a complex one, sharing memory."
-    if x.dtype.name not in ("float32", "float64"):
+    if x.dtype.name not in ("float16", "float32", "float64"):
         raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a "
                            f"tensor of scalar type: {TITLES[x.dtype.name]}")
     return _retyped(complex_pairs, x, x.dtype.to_complex())
