@@ -25,7 +25,7 @@ def construct(args: tuple, dtype=None, device=None) -> Tensor:
         if isinstance(first, Tensor):
             if first.dtype is not d and dtype is not None:
                 raise TypeError(f"expected {d} (got {first.dtype})")
-            return first.alias() if not first.requires_grad else first.detach()
+            return first.alias()
         if isinstance(first, L.Size):
             return empty(first, dtype=d, device=device)
         if isinstance(first, list | tuple | np.ndarray | range):

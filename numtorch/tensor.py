@@ -83,11 +83,15 @@ class Tensor(metaclass=_TensorType):
 
     def as_subclass(self, cls: type) -> Any:
         """This tensor as an instance of the Tensor subclass `cls`, sharing memory and history."""
+        source = self
+        if self.requires_grad and state.grad:
+            from .ops.view import alias_view
+            source = alias_view(self)
         t = new(cls)
-        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t._requires, t._node, t._base = self._requires, self._node, self._base
-        if self._base is not None:
-            t._stamp = self._stamp
+        t.storage, t.layout, t.dtype = source.storage, source.layout, source.dtype
+        t._requires, t._node, t._base = source._requires, source._node, source._base
+        if source._base is not None:
+            t._stamp = source._stamp
         return t
 
     @staticmethod
@@ -301,8 +305,9 @@ class Tensor(metaclass=_TensorType):
         return repr_tensor(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self.layout.shape and spec else repr(self) if not spec else \
-            object.__format__(self, spec)
+        plain = not self.layout.shape and self.storage.device.type != "meta"
+        return format(self.item(), spec) if plain and type(self) is Tensor else \
+            repr(self) if not spec else object.__format__(self, spec)
 
     def item(self):
         """The Python number of a one-element tensor."""
