@@ -13,7 +13,7 @@ import numpy as np
 
 from . import devices
 from . import dtypes as D
-from .autograd.engine import Meta, Node, Output, awaken, edge
+from .autograd.engine import Meta, Node, Output, awaken, edge, rebased
 from .autograd.modes import state
 from .dtypes import TITLES
 from .kernels import emit, jit
@@ -87,7 +87,7 @@ def fresh(layout: Layout, d: D.dtype, device: devices.device) -> Tensor:
         if layout.dense:  # only CPU layouts are called dense: the fast path is theirs
             layout = Layout(layout.shape, layout.strides, 0)
     t.layout, t.dtype = layout, d
-    t._requires, t._node, t._base = False, None, None
+    t._requires, t._node, t._base, t._views = False, None, None, None
     return t
 
 
@@ -340,12 +340,14 @@ def number(v):
     return v.item() if isinstance(v, np.generic) else v
 
 
-def public_function(op: Op) -> Callable:
-    """The public function of an op. A composite that only calls other ops is called without a layer in
-    between."""
+def public_function(op: Op, call: Callable | None = None) -> Callable:
+    """The public function of an op: `call` where its kind has one. A composite that only calls other ops is
+    called without a layer in between."""
     bare = op.kind == "composite" and not op.rules and not getattr(op, "fuse", False)
     body = op.body if bare else op.__call__
-    if op.packs is not None:
+    if call is not None:
+        pass
+    elif op.packs is not None:
         def call(input, *args, **kwargs):
             if args:
                 first = args[0]
@@ -354,7 +356,7 @@ def public_function(op: Op) -> Callable:
                     args = (args,)
             return op(input, *args, **kwargs) if kwargs else body(input, *args)
     else:
-        def call(*args, **kwargs):  # type: ignore[misc]
+        def call(*args, **kwargs):
             return op(*args, **kwargs) if kwargs else body(*args)
     call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
     call.__qualname__, call.__module__ = op.name, op.body.__module__
@@ -448,7 +450,7 @@ def written(x: Tensor, node: Node | None) -> None:
     if base is None:
         old, fresh_leaf = x._node, not x._requires
         x._node, x._requires = node, True
-        x._rebased_ += 1
+        rebased(x)
         if fresh_leaf:
             awaken(x)
         elif isinstance(old, Node) and old.extra and "retained" in old.extra:

@@ -361,7 +361,7 @@ def _unary(op: Pointwise) -> Callable:
                     s.version = modes.born()
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype = s, layout, k[3]
-                t._requires, t._node, t._base = False, None, None
+                t._requires, t._node, t._base, t._views = False, None, None, None
                 if input._requires and rules and state.grad:
                     if simple and input._base is None and not state.packers:
                         node = new(Node)
@@ -430,7 +430,7 @@ def _binary(op: Pointwise) -> Callable:
                     s.version = modes.born()
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype = s, layout, k[3]
-                t._requires, t._node, t._base = False, None, None
+                t._requires, t._node, t._base, t._views = False, None, None, None
                 if number is not None:
                     if input._requires and rules and state.grad:
                         op.record({px: input, py: other}, t)
