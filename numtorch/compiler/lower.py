@@ -1,4 +1,4 @@
-"""Group → kernel: members become scalar expressions in one loop nest, through the templates of kernels/emit.py.
+"""Group → kernel: members become scalar expressions in one loop nest, by the templates of kernels/emit.py.
 
 Values that stay inside are rounded to their type in memory as a store and a load would do, so a fused chain
 gives the bits of its parts."""
@@ -13,7 +13,7 @@ from ..dispatch import backend, compute_name
 from ..kernels import emit, jit
 from ..kernels.expr import MEMORY, Block, Expr
 from ..layouts import collapse
-from .schedule import Access, Group, Number, Problem, Task
+from .schedule import Group, Number, Problem, Task
 
 SCALARS = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
 
@@ -41,8 +41,9 @@ class Kernel:
         kinds: list[type] = []
         made: dict[int, tuple[int, int]] = {}        # value → (member, result)
         found: dict[tuple, int] = {}
-        self.wiring: list[list] = []                 # per member, its operands: ("m", member, result), ("x", load),
-        form: list = []                              # or ("k", number, dtype)
+        # per member, its operands: ("m", member, result), ("x", load) or ("k", number, dtype)
+        self.wiring: list[list] = []
+        form: list = []
         for m, (t, axes) in enumerate(self.members):
             wires: list = []
             for a in t.ins:
@@ -62,8 +63,8 @@ class Kernel:
             for o, w in enumerate(t.outs):
                 made[w.value] = (m, o)
             self.wiring.append(wires)
-            form.append((t.form, tuple([(w[0], w[1], w[2].name if w[2] is not None else "") if w[0] == "k" else
-                                        tuple(w) for w in wires]), tuple([w.dtype.name for w in t.outs])))
+            operands = [(*w[:2], w[2].name if w[2] is not None else "") if w[0] == "k" else w for w in wires]
+            form.append((t.form, tuple(operands), tuple([w.dtype.name for w in t.outs])))
         self.roots: list[tuple[int, int]] = []
         self.bases: list[int] = []
         for m, (t, axes) in enumerate(self.members):
@@ -78,7 +79,8 @@ class Kernel:
         self.puts: list[emit.Step] = []
         self.last = 0
         self.name = "_".join(dict.fromkeys(t.name.partition(".")[0] for t, _ in self.members))[:60]
-        if group.inner is None:
+        part = [m for m, (_, axes) in enumerate(self.members) if None in axes]
+        if all(t.kind == "map" for t, _ in self.members) and not any(m in part for m, _ in self.roots):
             self._flat(names)
         else:
             self._rows(names)
@@ -111,7 +113,7 @@ class Kernel:
 
     def work(self) -> float:
         """Nanoseconds that one element takes, about."""
-        return 0.3 * len(self.members) + 0.1 * (len(self.loads) + len(self.stores))
+        return sum(t.cost for t, _ in self.members) + 0.1 * (len(self.loads) + len(self.stores))
 
     def _build(self, block: Block, values: list[Expr]) -> Sequence[Expr]:
         loads, numbers = values[:len(self.loads)], values[len(self.loads):]
@@ -162,7 +164,8 @@ class Kernel:
         steps: list[emit.Step] = []
         level: dict[int, int] = {}                   # step → the pass after which it is known
         for i, x in enumerate(self.loads):
-            steps.append(emit.Step("load", (i,), compute_name(x.dtype), 0, any(x.steps[a] for a in row), None))
+            full = any(x.steps[a] for a in row)
+            steps.append(emit.Step("load", (i,), compute_name(x.dtype), 0, full, None))
             level[i] = 0
         at: dict[tuple[int, int], int] = {}
         for m, ((t, axes), wires) in enumerate(zip(self.members, self.wiring)):
@@ -226,5 +229,3 @@ def parallel(kernel: Kernel) -> bool:
     """Whether threads share the items."""
     return kernel.items * kernel.cost >= jit.PARALLEL_NS
 
-
-__all__ = ["Access", "Kernel", "Load", "parallel", "rounded"]

@@ -1,4 +1,4 @@
-"""A graph made ready to run: kernels and calls in order, memory planned, one flat function without dispatch."""
+"""A graph made ready to run: kernels and calls in order, memory planned, one flat function, no dispatch."""
 from __future__ import annotations
 
 import bisect
@@ -30,7 +30,8 @@ class Step:
 
     def __repr__(self) -> str:
         size = f"{_bytes(self.read)} read, {_bytes(self.written)} written, {self.flops:,} operations"
-        return f"{self.kind}: {' '.join(self.nodes)} ({size})" + (f"; apart because {self.why}" if self.why else "")
+        why = f"; apart because {self.why}" if self.why else ""
+        return f"{self.kind}: {' '.join(self.nodes)} ({size}){why}"
 
 
 def _bytes(n: int) -> str:
@@ -38,8 +39,8 @@ def _bytes(n: int) -> str:
 
 
 class Program:
-    """A graph's kernels and calls. Only structure, types and layouts are looked at, so it serves every graph of
-    the same `key()`, with other inputs and numbers.
+    """A graph's kernels and calls. Only structure, types and layouts are looked at, so it serves every graph
+    of the same `key()`, with other inputs and numbers.
 
     `donated`: output number → input number whose memory it may be written to; run() then returns that very
     array where it could be done, another one where not."""
@@ -107,14 +108,14 @@ def _described(p: Problem, g: Group, work: Kernel | Task) -> Step:
         kind = "call" if work.kind == "call" else "fold"
     else:
         reads, made = {x.value for x in work.loads}, {x.value for x in work.stores}
-        kind = "map" if g.inner is None else "rows"
+        kind = "rows" if work.puts else "map"
     size = lambda vs: sum(p.values[v][0].itemsize * p.values[v][1] for v in vs)
     return Step(kind, [t.name for t in tasks], size(reads), size(made), sum(t.numel for t in tasks), g.why)
 
 
 class Memory:
-    """Where values lie. A chain is a run of values in one block, each written over the one before when nothing
-    reads that any more (a part of it, or element for element)."""
+    """Where values lie. A chain is a run of values in one block, each written over the one before when
+    nothing reads that any more (a part of it, or element for element)."""
 
     def __init__(self, p: Problem, work: list, needed: set[int], donated: dict[int, int]):
         self.p, self.work = p, work
@@ -291,7 +292,8 @@ class _Text:
             for s in work.stores:
                 self.before(s.value)
             args = [self.array(x.value) for x in [*work.stores, *work.loads]]
-            args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}" for k in work.numbers]
+            args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
+                     for k in work.numbers]
             args += map(str, work.fixed)
             if parallel(work):
                 self.lines.append(f"parallel({self.name(work.native, 'k')}, {work.items}, {work.cost:.1f}, "
@@ -311,10 +313,11 @@ class _Text:
     def _call(self, t: Task) -> None:
         op = t.what
         seen = [s for v in t.args.values() for s in (v if isinstance(v, list) else [v]) if type(s) is Seen]
-        half = lambda d: d.itemsize == 2 and d.is_floating_point
-        if op.half != "native" and any(half(s.dtype) for s in [*seen, *[w for w in t.outs if w is not None]]):
+        half = lambda s: s.dtype.itemsize == 2 and s.dtype.is_floating_point
+        written = [w for w in t.outs if w is not None]
+        if op.half != "native" and any(map(half, [*seen, *written])):
             # float32 copies go to the kernel and back: the op knows how
-            args = [self.array(s.value) for s in seen] + [self.array(w.value) for w in t.outs if w is not None]
+            args = [self.array(s.value) for s in [*seen, *written]]
             self.lines.append(f"{self.name(_tensors(t), 'c')}({', '.join(args)})")
             return
 
@@ -356,7 +359,7 @@ def _launches(node: Any):
     """A fold in the loops of eager mode: run(result array, input array)."""
     dims, _, dtype = node.extra
     x, o = node.ins[0], node.outs[0]
-    like = interpret.tensor_on(None, x.layout, x.dtype)
+    like = interpret.tensor_on(np.empty(0, x.dtype.numpy), x.layout, x.dtype)
     compute, _ = node.what.dtype(x.dtype if dtype is None else dtype)
     if dtype is not None and dtype.category < D.FLOAT:
         compute = dtype

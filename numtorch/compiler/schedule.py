@@ -1,8 +1,8 @@
 """Graph → groups: which nodes become one kernel.
 
 Tasks are the graph's nodes on plain numbers: a task has axes, and an operand is an affine function of them
-(strides and an offset into a block of memory). A group has loop axes; each member stands in it by telling, for
-each loop axis, which of its own axes runs along it and in which steps, or that it does not vary there. A
+(strides and an offset into a block of memory). A group has loop axes; each member stands in it by telling,
+for each loop axis, which of its own axes runs along it and in which steps, or that it does not vary there. A
 member may read what another one writes in the same group if both touch the same element in the same
 iteration: then the strides along all loop axes agree. That one comparison covers transposes, reshapes,
 broadcasts and slices; loop axes are split where a view cuts them (mixed-radix digits of the memory index)."""
@@ -19,10 +19,11 @@ from ..layouts import collapse, expanded
 from .graph import Graph, Ref
 
 MEMBERS = 96   # nodes of one kernel
-ARRAYS = 48    # arrays of one kernel: beyond it registers and address arithmetic cost more than a store saves
-ROWS = 64      # a broadcast along new axes joins only where that many rows can be shared out, or the row is short
-SHORT = 4096
+ARRAYS = 48    # arrays of one kernel: beyond it address arithmetic costs more than a store saves
+ROWS = 64      # a broadcast along new axes joins only where so many rows can be shared out,
+SHORT = 4096   # or where the row is so short
 CHUNK = 32_768
+LIGHT = 1.0    # nanoseconds: work on a few values that may be done again for every row rather than stored
 
 
 class Access(NamedTuple):
@@ -42,7 +43,7 @@ class Number(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Elements that a task writes, and the value of the block before, where elements of it stay (-1: none)."""
+    """Elements that a task writes; `base`: the value of the block before, where elements of it stay, or -1."""
     value: int
     dtype: D.dtype
     strides: tuple[int, ...]
@@ -58,18 +59,21 @@ class Seen(NamedTuple):
 
 
 class Task:
-    """One node. `what`: of a map the scalar expressions' builder, of a fold (Fold, type computed in), of a call
-    the op; `dims`: axes that a fold runs over; `args`: a call's arguments by name."""
+    """One node. `what`: of a map the scalar expressions' builder, of a fold (Fold, type computed in), of a
+    call the op; `dims`: axes that a fold runs over; `args`: a call's arguments by name."""
 
-    __slots__ = ("kind", "name", "shape", "ins", "outs", "what", "dims", "args", "node", "form", "effect", "numel")
+    __slots__ = ("kind", "name", "shape", "ins", "outs", "what", "dims", "args", "node", "form", "effect",
+                 "numel", "cost")
 
-    def __init__(self, kind: str, name: str, shape: tuple[int, ...], ins: list, outs: list, what: Any, node: int):
+    def __init__(self, kind: str, name: str, shape: tuple[int, ...], ins: list, outs: list, what: Any,
+                 node: int):
         self.kind, self.name, self.shape, self.ins, self.outs, self.what = kind, name, shape, ins, outs, what
         self.node, self.numel = node, prod(shape)
         self.dims: frozenset[int] = frozenset()
         self.args: dict[str, Any] = {}
         self.form: Any = ()
         self.effect = False
+        self.cost = 0.3                              # nanoseconds an element takes
 
     def reads(self) -> list[int]:
         """The values it needs."""
@@ -157,7 +161,9 @@ class Problem:
         cut = lambda a: a if type(a) is Number else a._replace(strides=tuple([a.strides[d] for d in keep]))
         task = Task("map", node.name, tuple([shape[d] for d in keep]), [cut(a) for a in ins],
                     [cut(w) for w in outs], None if fill else node.what.build, n)
-        task.form = "fill" if fill else (node.what.tag, node.what.names)
+        task.form = "fill"
+        if not fill:
+            task.form, task.cost = (node.what.tag, node.what.names), node.what.cost
         self._add(task)
 
     def _fold(self, n: int, node, value) -> None:
@@ -171,8 +177,9 @@ class Problem:
         steps = tuple([0 if d in dims else next(left) for d in range(len(shape))]) if not keepdim else \
             tuple([0 if d in dims else s for d, s in enumerate(o.layout.strides)])
         keep = [d for d, m in enumerate(shape) if m != 1]
+        read = tuple([x.layout.strides[d] for d in keep])
         task = Task("fold", op.name, tuple([shape[d] for d in keep]),
-                    [Access(value(x.value), x.dtype, tuple([x.layout.strides[d] for d in keep]), x.layout.offset)],
+                    [Access(value(x.value), x.dtype, read, x.layout.offset)],
                     [Write(value(o.value), o.dtype, tuple([steps[d] for d in keep]), o.layout.offset,
                            -1 if o.base is None else value(o.base))], (op.fold, compute_name(compute)), n)
         task.dims = frozenset(i for i, d in enumerate(keep) if d in dims)
@@ -237,7 +244,7 @@ class Group:
         for s in [*[w[0] for w in self.written.values()], *self.read.values()]:
             s[a:a + 1] = [s[a] * low, s[a]]
         if self.inner is not None:
-            self.inner = frozenset([b + (b > a) for b in self.inner] + ([a, a + 1] if a in self.inner else []))
+            self.inner = frozenset([*[b + (b > a) for b in self.inner], *[a + 1 for b in self.inner if b == a]])
 
     def along(self, steps: Sequence[int], axes: Sequence) -> list[int]:
         """Strides along the loop axes of an operand with these strides along a task's axes."""
@@ -386,16 +393,17 @@ class Scheduler:
             g.split(a, low)
             taken[a:a + 1] = [taken[a], taken[a]]
             for k, run in runs.items():
-                runs[k] = [q for b, m in run for q in ([(a, m * low), (a + 1, m)] if b == a else
-                                                       [(b + (b > a), m)])]
+                runs[k] = [q for b, m in run
+                           for q in ([(a, m * low), (a + 1, m)] if b == a else [(b + (b > a), m)])]
 
         def digits(k: int, step: int, where: Any) -> bool:
             """Lay axis k along the loop axes that step through the same memory."""
-            rest, at, run = t.shape[k], step, []
+            rest, at = t.shape[k], step
+            run: list[tuple[int, int]] = []
             while rest > 1:
                 w = where()
-                a = next((b for b in range(len(w)) if w[b] == at and not taken[b] and g.sizes[b] > 1), None)
-                if a is None:
+                a = next((b for b in range(len(w)) if w[b] == at and not taken[b] and g.sizes[b] > 1), -1)
+                if a < 0:
                     for b in range(len(w)):
                         if not taken[b] and 0 < w[b] < at < w[b] * g.sizes[b] and at % w[b] == 0 \
                                 and g.sizes[b] % (at // w[b]) == 0:
@@ -403,7 +411,7 @@ class Scheduler:
                             run = [(c + (c > b), m) for c, m in run]
                             a = b
                             break
-                    if a is None:
+                    if a < 0:
                         return False
                 n = g.sizes[a]
                 if rest % n:
@@ -420,24 +428,24 @@ class Scheduler:
 
         inside = [a for a in t.ins if type(a) is Access and a.value in g.written]
         inside.sort(key=lambda a: a.strides.count(0))
-        for a in inside:
-            if g.written[a.value][1] != a.offset:
+        for x in inside:
+            if g.written[x.value][1] != x.offset:
                 return None, "it reads another part than was written"
-            for k, s in enumerate(a.strides):
-                if s and k not in runs and not digits(k, s, lambda a=a: g.written[a.value][0]):
+            for k, s in enumerate(x.strides):
+                if s and k not in runs and not digits(k, s, lambda x=x: g.written[x.value][0]):
                     return None, "its index does not follow the loops that write what it reads"
-        for a in t.ins:
-            if type(a) is Access and a.value in g.read:
-                for k, s in enumerate(a.strides):
+        for x in t.ins:
+            if type(x) is Access and x.value in g.read:
+                for k, s in enumerate(x.strides):
                     if s and k not in runs:
                         before = list(taken)
-                        if not digits(k, s, lambda a=a: g.read[a.value]) and len(before) == len(taken):
+                        if not digits(k, s, lambda x=x: g.read[x.value]) and len(before) == len(taken):
                             taken[:] = before
         left = [k for k in range(len(t.shape)) if k not in runs]
         for k in list(left):
-            a = next((b for b in range(len(g.sizes)) if not taken[b] and g.sizes[b] == t.shape[k]), None)
-            if a is not None:
-                taken[a], runs[k] = True, [(a, 1)]
+            b = next((b for b in range(len(g.sizes)) if not taken[b] and g.sizes[b] == t.shape[k]), -1)
+            if b >= 0:
+                taken[b], runs[k] = True, [(b, 1)]
                 left.remove(k)
         if left:
             rows, row = g.numel, prod([t.shape[k] for k in left])
@@ -455,11 +463,11 @@ class Scheduler:
             for s in [*[w[0] for w in g.written.values()], *g.read.values()]:
                 s += [0] * more
             g.inner = frozenset(range(n, len(g.sizes)))
-        axes = [None] * len(g.sizes)
+        place: list = [None] * len(g.sizes)
         for k, run in runs.items():
             for a, m in run:
-                axes[a] = (k, m)
-        return axes, ""
+                place[a] = (k, m)
+        return place, ""
 
     def _enter(self, g: Group, i: int, t: Task, axes: list) -> str:
         """Put the task into g with those axes; why not, if not."""
@@ -485,8 +493,6 @@ class Scheduler:
         if len(g.members) + len(other.members) > MEMBERS or \
                 len(g.read) + len(g.written) + len(other.read) + len(other.written) > ARRAYS:
             return None, "the kernel is large enough"
-        if "rows" in (g.form, other.form) and g.form == other.form and (g.inner is None or other.inner is None):
-            return None, "it has other loops"
         g, h = g.copy(), other.copy()
         there, why = self.fit(h, t)
         if there is None:
@@ -519,10 +525,10 @@ class Scheduler:
         rest = [r for r in range(len(h.sizes)) if there[r] is None]
         for q in range(len(g.sizes)):
             if order[q] is None and mine[q] is None:
-                r = next((r for r in rest if h.sizes[r] == g.sizes[q]), None)
-                if r is not None:
-                    order[q] = r
-                    rest.remove(r)
+                found = [r for r in rest if h.sizes[r] == g.sizes[q]]
+                if found:
+                    order[q] = found[0]
+                    rest.remove(found[0])
         if rest:
             if g.inner is not None or h.inner is None or not set(rest) <= h.inner:
                 return None, "it has other loops"
@@ -581,13 +587,20 @@ class Scheduler:
         if not inner:
             return ""
         row = sorted(inner)
+        if not folded:
+            light = sum(self.tasks[i].cost for i, axes in g.members if None in axes)
+            full = next(axes for _, axes in g.members if None not in axes)
+            wide = next(g.along(w.strides, a) for i, a in g.members if a is full for w in self.tasks[i].outs)
+            least = min([s for s in wide if s], default=0)
+            if light > LIGHT and not any(wide[a] == least for a in row):
+                return "its values would be computed again for each row"
         loops, _ = collapse([g.sizes[a] for a in row], [[s[a] for a in row] for s in [*folded, *steps]])
         return "the row is more than one loop" if len(loops) > 1 else ""
 
 
 def nest(t: Task) -> str:
-    """The loops in which eager mode runs a fold, by the strides of what it reads (kinds/reduction.py): "rows",
-    "columns" or "chunks"."""
+    """The loops in which eager mode runs a fold, by the strides of what it reads (kinds/reduction.py):
+    "rows", "columns" or "chunks"."""
     x = t.ins[0]
     kept = [d for d in range(len(t.shape)) if d not in t.dims]
     over = sorted(t.dims)
@@ -622,4 +635,3 @@ def ordered(s: Scheduler) -> list[Group]:
     return out
 
 
-__all__ = ["Access", "Group", "Number", "Problem", "Scheduler", "Seen", "Task", "Write", "emit", "nest", "ordered"]

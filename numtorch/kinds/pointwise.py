@@ -380,7 +380,8 @@ def _unary(op: Pointwise) -> Callable:
                 return t
         except (KeyError, AttributeError, TypeError):
             if isinstance(input, Tensor) and input.layout.dense and input.dtype not in flat and out is None \
-                    and input.storage.array is not None and input.storage.device is cpu:
+                    and state.lazy is None and input.storage.array is not None \
+                    and input.storage.device is cpu:
                 k = _flat(op, input.dtype, None)
                 if k is not None:
                     flat[input.dtype] = k
@@ -461,7 +462,7 @@ def _binary(op: Pointwise) -> Callable:
                 return t
         except (KeyError, AttributeError, TypeError):
             if (isinstance(input, Tensor) and input.layout.dense and out is None
-                    and input.storage.device is cpu):
+                    and input.storage.device is cpu and state.lazy is None):
                 kind = type(other) if type(other) in numbered else None
                 if kind is not None or (isinstance(other, Tensor) and other.layout is input.layout
                                         and other.dtype is input.dtype):
