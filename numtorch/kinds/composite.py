@@ -51,7 +51,7 @@ class Composite(Op):
 
     def value(self, args: dict[str, Any]):
         """The body's value: one kernel where the entry is fused, else its parts."""
-        if not self.fuse or state.tracer is not None or state.lazy is not None:
+        if not self.fuse or state.tracer is not None:
             return self.body(**args)
         key: list = [D._default]
         tensors = []
@@ -96,6 +96,8 @@ class Composite(Op):
         return into(out, result, self.exact, self.said, (*args, *kwargs.values()))
 
     def apply(self, args: dict[str, Any]):
+        if state.tracer is not None and state.tracer.batches:
+            return state.tracer.call(self, args)
         if not state.grad or not any(isinstance(v, Tensor) and v._requires for v in args.values()):
             return self.value(args)
         state.grad = False
@@ -122,12 +124,13 @@ def _laid(t: Tensor, rule: Memory | None, args: dict[str, Any]) -> Tensor:
 def composite(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None, fuse: bool = False,
               at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, packs: str | None = None,
               apart: bool = False, exact: bool = False,
-              memory: Memory | tuple[Memory | None, ...] | None = None):
+              memory: Memory | tuple[Memory | None, ...] | None = None, vmap: Callable | None = None):
     """Declare a composite. Of the tensor given as out=, `apart`: it must share no memory with the inputs;
     `exact`: it must have the dtype of the result. `memory`: where results lie (kinds/memory.py) if not where
-    the parts leave them, a rule for all or one for each."""
+    the parts leave them, a rule for all or one for each. `vmap`: how to compute a batch, other than by its
+    parts (of an entry with `vjp` or `fuse`)."""
     def declare(body: Callable) -> Callable:
         op = Composite(body, vjp, at, name, fuse, apart, exact, memory)
-        op.packs = packs
+        op.packs, op.vmap = packs, vmap
         return public_function(register(op))
     return declare if body is None else declare(body)

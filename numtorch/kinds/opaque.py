@@ -118,18 +118,16 @@ class Opaque(Op):
 
 
 def _is_half(d: D.dtype) -> bool:
-    return d is D.bfloat16 or d is D.float16 or d is D.complex32
+    return d is D.bfloat16 or d is D.float16
 
 
 def _rounded(o: Tensor) -> np.ndarray:
-    return np.empty(o.layout.shape, np.complex64 if o.dtype is D.complex32 else np.float32)
+    return np.empty(o.layout.shape, np.float32)
 
 
 def float_array(t: Tensor) -> np.ndarray:
-    """A half-type tensor's values as a float32 (complex64) ndarray."""
+    """A half-type tensor's values as a float32 ndarray."""
     a = ndarray_of(t)
-    if t.dtype is D.complex32:
-        return D.halves(a)
     if t.dtype is D.float16:
         return a.astype(np.float32)
     return (a.astype(np.uint32) << 16).view(np.float32)
@@ -139,9 +137,6 @@ def _round_into(o: Tensor, a: np.ndarray) -> None:
     if o.dtype is D.float16:
         ndarray_of(o)[...] = a
         return
-    if o.dtype is D.complex32:
-        ndarray_of(o)[...] = D.packed(a)
-        return
     u = np.ascontiguousarray(a).view(np.uint32)
     near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
     ndarray_of(o)[...] = np.where(np.isnan(a), (u >> 16) | 0x40, near)
@@ -150,10 +145,13 @@ def _round_into(o: Tensor, a: np.ndarray) -> None:
 def opaque(body: Callable | None = None, *, vjp: dict[str, Callable] | None = None,
            at: Sequence[str] = ("torch", "Tensor"), name: str | None = None, dynamic: bool = False,
            half: str = "float", apart: bool = False, memory: Memory | tuple[Memory | None, ...] | None = None,
-           strided: bool = False):
+           strided: bool = False, vmap: Callable | None = None, draws: bool = False):
     """Declare an opaque op. `apart`: the tensor given as out= must share no memory with the inputs; `memory`:
     where results lie (kinds/memory.py) if not row-major, a rule for all or one for each; `strided`: the
-    kernel writes to arrays of any strides."""
+    kernel writes to arrays of any strides; `vmap`: its batching rule (kinds/batching.py); `draws`: results
+    are random."""
     def declare(body: Callable) -> Callable:
-        return public_function(register(Opaque(body, vjp, at, name, dynamic, half, apart, memory, strided)))
+        op = Opaque(body, vjp, at, name, dynamic, half, apart, memory, strided)
+        op.vmap, op.draws = vmap, draws
+        return public_function(register(op))
     return declare if body is None else declare(body)

@@ -17,7 +17,8 @@ from ..tensor import Tensor
 
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort",
            "scan", "linalg", "lapack", "factor", "random", "dropout", "special", "fft", "copies", "stats",
-           "sample", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding")
+           "sample", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding",
+           "batch")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {

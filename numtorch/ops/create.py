@@ -11,6 +11,7 @@ from .. import dtypes as D
 from .. import layouts as L
 from ..autograd.modes import state
 from ..dispatch import NUMBERS, TITLES, fresh
+from ..kinds.batching import Batched, lanes
 from ..layouts import Layout
 from ..memory_format import memory_format as Format
 from ..memory_format import preserve_format, strided
@@ -74,12 +75,10 @@ def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout 
 
 
 def bits_of(value, dtype: D.dtype):
-    """A number as the memory type holds it (the bits of bfloat16 and complex32)."""
+    """A number as the memory type holds it (bfloat16: its uint16 bits)."""
     if dtype is D.bfloat16:
         from ..kernels.jit import bf16_store
         return bf16_store(np.float32(value))
-    if dtype is D.complex32:
-        return D.packed(value)[()]
     if dtype.category == D.INT and isinstance(value, float):
         return int(value)
     if dtype.category == D.INT and isinstance(value, int):
@@ -147,6 +146,8 @@ def _like(name: str, value, doc: str):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(input).__name__}")
         dtype = check_dtype(name, dtype)
+        if type(input) is Batched:
+            return lanes(make(input.value, dtype=dtype, device=device), input.level, input.mapped)
         d = input.dtype if dtype is None else dtype
         where = input.storage.device if device is None else devices.placed(device)
         if memory_format is preserve_format or memory_format is None:
@@ -207,6 +208,9 @@ def _new(name: str, value):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         shape = sizes_of(size, name)
+        if type(self) is Batched:
+            size = (*self.value.layout.shape[:1], *shape) if self.mapped else shape
+            return lanes(make(self.value, size, dtype=dtype, device=device), self.level, self.mapped)
         d = check_dtype(name, dtype) or self.dtype
         where = self.storage.device if device is None else devices.placed(device)
         t = fresh(L.contiguous(shape), d, where) if value is None else filled(shape, value, d, where)
@@ -340,8 +344,6 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
         halves = np.where(np.isnan(u.view(np.float32)), (u >> 16) | 0x40, near)
         return halves.astype(np.uint16).reshape(a.shape), d
-    if d is D.complex32:
-        return D.packed(a), d
     with np.errstate(all="ignore"):
         if d.category < D.COMPLEX and a.dtype.kind == "c":
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
@@ -357,7 +359,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
                       "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
                       "rather than torch.tensor(sourceTensor).",
                       stacklevel=2)
-        t = data.alias().clone() if dtype is None else data.alias().to(dtype, copy=True)
+        t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
         t = t if device is None else t.to(device)
         return finish(t, requires_grad)
     dtype = check_dtype("tensor", dtype)

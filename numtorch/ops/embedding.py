@@ -4,6 +4,7 @@ from __future__ import annotations
 from ..dispatch import Meta
 from ..dtypes import int32, int64
 from ..kinds import composite, opaque
+from ..kinds.batching import whole
 from .index import title
 from .pointwise import where
 
@@ -94,16 +95,15 @@ def one_hot(tensor, num_classes=-1):
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return zeros((*tensor.shape, num_classes), dtype=int64, device=tensor.device)
     if tensor.device.type != "meta":
-        if int(tensor.min()) < 0:
+        if int(whole(tensor).min()) < 0:
             raise RuntimeError("Class values must be non-negative.")
-        largest = int(tensor.max())
         if num_classes == -1:
-            num_classes = largest + 1
-        elif largest >= num_classes:
+            num_classes = int(tensor.max()) + 1
+        elif (largest := int(whole(tensor).max())) >= num_classes:
             raise RuntimeError("Class values must be smaller than num_classes.\n"
                                f"one_hot: class {largest}, num_classes {num_classes}")
     out = zeros((*tensor.shape, num_classes), dtype=int64, device=tensor.device)
-    return out.scatter_(-1, tensor.unsqueeze(-1), 1)
+    return out.scatter(-1, tensor.unsqueeze(-1), 1)
 
 
 def _bags(input, offsets, include_last_offset: bool):

@@ -9,6 +9,7 @@ from ..dispatch import wrap_dim
 from ..dtypes import int32
 from ..kernels.cpu.lapack import LinAlgError
 from ..kinds import composite
+from ..kinds.batching import whole
 from ..kinds.memory import columns
 from .create import arange, eye, zeros
 from .lapack import (
@@ -83,7 +84,7 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
     "(LU, pivots, info): lu_factor, and where U has its first zero on the diagonal."
     lu, pivots = lu_factor(A, pivot=pivot)
     info = _info(lu.detach())
-    if check_errors and bool(info.any()):
+    if check_errors and bool(whole(info).any()):
         raise LinAlgError(f"torch.linalg.lu_factor: U[{int(info.max())},{int(info.max())}] is zero and using "
                           "it on lu_solve would result in a division by zero.")
     return R.linalg_lu_factor_ex((lu, pivots, info))
@@ -131,7 +132,7 @@ def lu_solve(x, LU_data, LU_pivots):
 def _regular(A):
     "(A with the identity in place of singular matrices, info)."
     info = _info(packed_factors(A.detach())[0])
-    if not bool(info.any()):
+    if not bool(whole(info).any()):
         return A, info
     one = eye(A.shape[-1], dtype=A.dtype, device=A.device)
     return where((info == 0).unsqueeze(-1).unsqueeze(-1), A, one), info

@@ -9,6 +9,7 @@ import math
 from .. import dtypes as D
 from ..dispatch import TITLES, Meta, into, wrap_dim
 from ..kinds import composite, opaque
+from ..kinds.batching import whole
 from ..layouts import permuted
 from .create import arange, ones, zeros
 from .join import cat, roll
@@ -346,7 +347,7 @@ def istft(x, n_fft, hop_length=None, win_length=None, window=None, center=True, 
     end = start + length if length is not None else total - (n_fft // 2 if center else 0)
     stop = min(end, total)
     y, weight = y.narrow(1, start, stop - start), weight.narrow(0, start, stop - start)
-    if not bool((weight.abs() > 1e-11).all()):
+    if not bool((whole(weight).abs() > 1e-11).all()):
         raise RuntimeError(f"istft({TITLES[x.dtype.name]}{list(x.shape)}, ...): window overlap add min: 1")
     y = y / weight
     if end > total:

@@ -12,6 +12,7 @@ from ..dispatch import Meta
 from ..dtypes import FLOAT, int32, int64
 from ..kernels.cpu.lapack import LinAlgError
 from ..kinds import composite, opaque
+from ..kinds.batching import whole
 from ..kinds.memory import columns
 from ..layouts import broadcast
 from ..tensor import Tensor
@@ -586,7 +587,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     empty = zeros((0,), dtype=A.dtype.to_real(), device=A.device)
     residuals = x.reshape(-1).narrow(0, 0, 0)  # empty, and on the tape where x is
     residuals = residuals.real if residuals.dtype.is_complex else residuals
-    if m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all())):
+    if m > n and driver != "gelsy" and (driver == "gels" or bool((whole(rank) == n).all())):
         residuals = (matmul(A, x) - right).abs().square().sum(-2)
         residuals = residuals.squeeze(-1) if vector else residuals
     s = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
@@ -624,7 +625,7 @@ def matrix_exp(x):
     _square("linalg.matrix_exp", x)
     if x.numel() == 0:
         return x.clone()
-    size = float(x.detach().abs().sum(-2).amax().item())
+    size = float(whole(x.detach()).abs().sum(-2).amax().item())
     s = max(0, math.ceil(math.log2(size)) + 2) if size > 0 and math.isfinite(size) else 0
     y = x / 2.0**s
     one = eye(x.shape[-1], dtype=x.dtype, device=x.device)

@@ -669,7 +669,7 @@ def diag_embed(x, offset=0, dim1=-2, dim2=-1):
     shape = list(x.shape[:-1])
     for d in sorted((dim1, dim2)):
         shape.insert(d, size)
-    out = zeros(shape, dtype=x.dtype, device=x.device)
+    out = x.new_zeros(shape)
     out.diagonal(offset, dim1, dim2).copy_(x)
     return out
 

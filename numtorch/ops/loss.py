@@ -7,6 +7,7 @@ import warnings
 from ..dispatch import Meta
 from ..dtypes import INT, float32, float64, int64, uint8
 from ..kinds import composite, opaque
+from ..kinds.batching import whole
 from ..tensor import Tensor
 from .create import tensor
 from .index import title
@@ -399,7 +400,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = full_like(input, var)
-    elif bool((var < 0).any()):
+    elif bool((whole(var) < 0).any()):
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
@@ -531,7 +532,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
     if target.dtype is not int64:
         raise RuntimeError(f"expected scalar type Long but found {title(target.dtype)}")
-    if n and bool(((target < 0) | (target >= classes)).any()):
+    if n and bool(whole((target < 0) | (target >= classes)).any()):
         raise RuntimeError("target out of range")
     t = target.reshape(n, 1)
     terms = (margin - x.gather(1, t) + x).clamp(min=0)
@@ -556,7 +557,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     x = input.reshape(1, -1) if input.ndim < 2 else input
     t = target.reshape(x.shape)
     classes = x.shape[1]
-    if bool(((t < -1) | (t >= classes)).any()):
+    if bool(whole((t < -1) | (t >= classes)).any()):
         raise RuntimeError("argument #2 'target' is out of range")
     listed = (t < 0).long().cumsum(1) == 0
     places = t.masked_fill(listed.logical_not(), 0)

@@ -9,6 +9,7 @@ import numpy as np
 from ..dispatch import NUMBERS, need_tensors, no_overload, not_a_tensor, unimplemented
 from ..dtypes import BOOL, COMPLEX, FLOAT, INT, int64, result_type
 from ..kinds import ALWAYS_BOOL, COMPLEX_TO_FLOAT, INT_TO_FLOAT, composite, pointwise
+from ..kinds.batching import whole
 
 REAL = (BOOL, INT, FLOAT)
 INTEGRAL = (BOOL, INT)
@@ -153,6 +154,7 @@ def int_div_trunc(x, y):
 def _no_zero(x, y):
     """Integer division by zero raises, as in PyTorch."""
     if result_type(x, y).category == INT:
+        y = whole(y)
         bad = bool((y == 0).any()) if hasattr(y, "layout") and y.storage.array is not None else \
             (not hasattr(y, "layout") and y == 0)
         if bad:

@@ -28,31 +28,31 @@ from .view import expand
 
 
 # ------------------------------------------------------------------------------------------ entries
-@opaque(memory=preserved, strided=True, at=(), half="native")
+@opaque(memory=preserved, strided=True, at=(), half="native", draws=True)
 def noise(x, law, parameters, generator):
     "Numbers of the law `law` with `parameters`, shaped like `x`."
     return Meta(x.shape, x.dtype)
 
 
-@opaque(memory=preserved, strided=True, at=(), half="native")
+@opaque(memory=preserved, strided=True, at=(), half="native", draws=True)
 def bernoulli_of(x, p, generator):
     "1 with probability `p`, else 0; shaped like `x`."
     return Meta(x.shape, x.dtype)
 
 
-@opaque(at=(), half="native")
+@opaque(at=(), half="native", draws=True)
 def categorical(p, samples, replacement, generator):
     "`samples` indices for each row of probabilities `p`."
     return Meta((*p.shape[:-1], samples), D.int64)
 
 
-@opaque(at=(), half="native")
+@opaque(at=(), half="native", draws=True)
 def sampled(x, y, law, generator):
     "Numbers of a law whose parameters are the tensors `x` and `y`, element by element."
     return Meta(x.shape, x.dtype)
 
 
-@opaque(at=(), half="native")
+@opaque(at=(), half="native", draws=True)
 def rrelu_noise(x, lower, upper, generator):
     "Slopes: uniform in [lower, upper) where x ≤ 0, else 1."
     return Meta(x.shape, x.dtype)
@@ -398,7 +398,8 @@ def _blank(name: str, shape: tuple[int, ...], out, dtype, layout, device, requir
         raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
     if requires_grad and d.category < D.FLOAT:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    return fresh(L.contiguous(shape), d, devices.placed(device))
+    t = fresh(L.contiguous(shape), d, devices.placed(device))
+    return state.tracer.blank(t) if state.tracer is not None and state.tracer.batches else t
 
 
 def _filler(name: str, doc: str, fill: Callable) -> Callable:

@@ -7,6 +7,7 @@ from .. import dtypes as D
 from .. import return_types as R
 from ..dispatch import TITLES, wrap_dim
 from ..kinds import composite
+from ..kinds.batching import whole as all_samples
 from ..tensor import Tensor
 from .create import linspace, ones, tensor, zeros
 from .join import cat
@@ -40,11 +41,11 @@ def cov(x, *, correction=1, fweights=None, aweights=None):
         if v.layout.numel != n:
             raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in "
                                f"the input but got {v.layout.numel} != {n}")
-        if n and bool((v < 0).any()):
+        if n and bool((all_samples(v) < 0).any()):
             raise RuntimeError(f"cov(): {name} cannot be negative")
         w = v if w is None else w * v
     total = n if w is None else w.sum()
-    if w is not None and n and bool(total == 0):
+    if w is not None and n and bool((all_samples(total) == 0).any()):
         raise RuntimeError("cov(): weights sum to zero, can't be normalized")
     if a.dtype.category < D.FLOAT:
         a = a.to(D.get_default_dtype())
@@ -96,7 +97,7 @@ def _quantile(name: str, x, q, dim, keepdim: bool, mode: str, ignore_nan: bool):
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if q.dtype is not x.dtype:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-    if q.layout.numel and not bool(((q >= 0) & (q <= 1)).all()):
+    if q.layout.numel and not bool(all_samples((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     if mode not in MODES:
         raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or "
