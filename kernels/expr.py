@@ -21,7 +21,8 @@ from . import jit
 RANK = {"bool": 0, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 3, "int32": 3, "uint64": 4,
         "int64": 4, "float32": 5, "float64": 6, "complex64": 7, "complex128": 8}
 MEMORY = {"bfloat16": ("uint16", "float32", "bf16_load", "bf16_store"),
-          "float16": ("uint16", "float32", "f16_load", "f16_store")}
+          "float16": ("uint16", "float32", "f16_load", "f16_store"),
+          "complex32": ("uint32", "complex64", "", "")}  # two float16, the real part in the low bits
 PARTS = {"complex64": "float32", "complex128": "float64"}
 BITS = {"bool": 1, "uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint16": 16, "uint32": 32,
         "uint64": 64}
@@ -593,6 +594,9 @@ class Printer:
             return e.value, ATOM
         if op == "load":
             name, memory = e.value
+            if memory == "complex32":
+                parts = [f"f16_load(uint16({name}[{inside}] {cut}))" for cut in ("& 65535", ">> 16")]
+                return f"complex64(complex({', '.join(parts)}))", ATOM
             if memory in MEMORY:
                 return f"{MEMORY[memory][2]}({name}[{inside}])", ATOM
             return (f"{name}[{inside}] != 0", 1) if memory == "bool" else (f"{name}[{inside}]", ATOM)
@@ -648,6 +652,9 @@ def stored(block: Block, value: Expr, memory: str) -> Expr:
 
 def put(array: Slot, text: str) -> str:
     """Text of what goes to memory for the value `text`."""
+    if array.memory == "complex32":
+        low, high = [f"uint32(f16_store(({text}).{part}))" for part in ("real", "imag")]
+        return f"{low} | {high} << 16"
     if array.memory in MEMORY:
         return f"{MEMORY[array.memory][3]}({text})"
     return f"uint8({text})" if array.memory == "bool" else text

@@ -99,7 +99,7 @@ from .version import __version__
 get_printoptions = getattr(printing, "get_printoptions", None)
 
 
-_LAZY = ("amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
+_LAZY = ("_C", "amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
          "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal", "vision")
 _FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler", "vmap": ".func"}
 

@@ -268,7 +268,9 @@ def remainder(x1, x2, /):
 def sign(x, /):
     """x / |x|, 0 for 0 and NaN for NaN."""
     out = _t.sgn(x)
-    return out if x.dtype.category < _D.FLOAT else _t.where((x == 0) | _t.isnan(x), x * x, out)
+    if x.dtype.category < _D.FLOAT:
+        return out
+    return _t.where(x == 0, _t.zeros_like(x), _t.where(_t.isnan(x), x, out))
 
 
 def clip(x, /, min=None, max=None):

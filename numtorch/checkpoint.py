@@ -47,6 +47,7 @@ _TYPES = {
     "Char": "int8",
     "Byte": "uint8",
     "Bool": "bool",
+    "ComplexHalf": "complex32",
     "ComplexFloat": "complex64",
     "ComplexDouble": "complex128",
 }
@@ -236,7 +237,7 @@ def _view(storage: Storage, layout: Layout, dtype: dtypes.dtype) -> Tensor:
     """A leaf tensor on `storage`."""
     made = object.__new__(Tensor)
     made.storage, made.layout, made.dtype = storage, layout, dtype
-    made._requires, made._node, made._base = False, None, None
+    made._requires, made._node, made._base, made._views = False, None, None, None
     return made
 
 

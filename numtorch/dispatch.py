@@ -13,8 +13,9 @@ import numpy as np
 
 from . import devices
 from . import dtypes as D
-from .autograd.engine import Meta, Node, Output, awaken, edge
+from .autograd.engine import Meta, Node, Output, awaken, edge, rebased
 from .autograd.modes import state
+from .dtypes import TITLES
 from .kernels import emit, jit
 from .layouts import Layout, check_overlap
 from .storage import Storage
@@ -86,7 +87,7 @@ def fresh(layout: Layout, d: D.dtype, device: devices.device) -> Tensor:
         if layout.dense:  # only CPU layouts are called dense: the fast path is theirs
             layout = Layout(layout.shape, layout.strides, 0)
     t.layout, t.dtype = layout, d
-    t._requires, t._node, t._base = False, None, None
+    t._requires, t._node, t._base, t._views = False, None, None, None
     return t
 
 
@@ -114,7 +115,9 @@ def array_of(t: Tensor):
 
 
 def compute_name(d: D.dtype) -> str:
-    """The type kernels compute in: float32 for the half types."""
+    """The type kernels compute in: float32 and complex64 for the half types."""
+    if d is D.complex32:
+        return "complex64"
     return "float32" if d.itemsize == 2 and d.is_floating_point else d.name
 
 
@@ -339,12 +342,14 @@ def number(v):
     return v.item() if isinstance(v, np.generic) else v
 
 
-def public_function(op: Op) -> Callable:
-    """The public function of an op. A composite that only calls other ops is called without a layer in
-    between."""
+def public_function(op: Op, call: Callable | None = None) -> Callable:
+    """The public function of an op: `call` where its kind has one. A composite that only calls other ops is
+    called without a layer in between."""
     bare = op.kind == "composite" and not op.rules and not getattr(op, "fuse", False)
     body = op.body if bare else op.__call__
-    if op.packs is not None:
+    if call is not None:
+        pass
+    elif op.packs is not None:
         def call(input, *args, **kwargs):
             if args:
                 first = args[0]
@@ -353,7 +358,7 @@ def public_function(op: Op) -> Callable:
                     args = (args,)
             return op(input, *args, **kwargs) if kwargs else body(input, *args)
     else:
-        def call(*args, **kwargs):  # type: ignore[misc]
+        def call(*args, **kwargs):
             return op(*args, **kwargs) if kwargs else body(*args)
     call.op, call.__name__, call.__doc__ = op, op.name, op.doc  # type: ignore[attr-defined]
     call.__qualname__, call.__module__ = op.name, op.body.__module__
@@ -429,10 +434,6 @@ def check_inplace(x: Tensor, name: str) -> None:
                                "operation.")
 
 
-TITLES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
-          "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
-          "complex64": "ComplexFloat", "complex128": "ComplexDouble"}
-
 
 def check_cast(from_: D.dtype, to: D.dtype) -> None:
     """RuntimeError unless results of type `from_` may be stored in `to`."""
@@ -451,7 +452,7 @@ def written(x: Tensor, node: Node | None) -> None:
     if base is None:
         old, fresh_leaf = x._node, not x._requires
         x._node, x._requires = node, True
-        x._rebased_ += 1
+        rebased(x)
         if fresh_leaf:
             awaken(x)
         elif isinstance(old, Node) and old.extra and "retained" in old.extra:

@@ -7,7 +7,8 @@ import numpy as np
 
 
 class dtype:
-    """An element type. `numpy` is the type of the memory: bfloat16 lives as its uint16 bits."""
+    """An element type. `numpy` is the type of the memory: bfloat16 lives as its uint16 bits,
+    complex32 as uint32."""
 
     __slots__ = ("name", "numpy", "itemsize", "is_floating_point", "is_complex", "is_signed", "category",
                  "code", "kernel", "_others")
@@ -35,13 +36,14 @@ class dtype:
 
     def to_real(self) -> dtype:
         """The floating type of a complex type's parts."""
-        return {complex64: float32, complex128: float64}.get(self, self)
+        return {complex32: float16, complex64: float32, complex128: float64}.get(self, self)
 
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
         if self.category < FLOAT:
             raise RuntimeError(f"Unknown Complex ScalarType for {TITLES[self.name]}")
-        return {float64: complex128, complex128: complex128}.get(self, complex64)
+        return {float16: complex32, complex32: complex32, float64: complex128,
+                complex128: complex128}.get(self, complex64)
 
 
 BOOL, INT, FLOAT, COMPLEX = range(4)
@@ -61,21 +63,22 @@ float32 = dtype("float32", "f4", FLOAT, "f32")
 float64 = dtype("float64", "f8", FLOAT, "f64")
 complex64 = dtype("complex64", "c8", COMPLEX, "c64")
 complex128 = dtype("complex128", "c16", COMPLEX, "c128")
+complex32 = dtype("complex32", "u4", COMPLEX, "c32")  # two float16, the real part in the low bits
 
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
-cfloat, cdouble = complex64, complex128
+chalf, cfloat, cdouble = complex32, complex64, complex128
 ALL = (bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128,
-       uint16, uint32, uint64)
+       uint16, uint32, uint64, complex32)
 UNSIGNED = (uint16, uint32, uint64)  # stored, converted and computed with; PyTorch has few operations on them
 ALIASES = {"half": half, "float": float, "double": double, "short": short, "int": int, "long": long,
-           "cfloat": cfloat, "cdouble": cdouble}
+           "chalf": chalf, "cfloat": cfloat, "cdouble": cdouble}
 TITLES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
           "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
           "complex64": "ComplexFloat", "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32",
-          "uint64": "UInt64"}
+          "uint64": "UInt64", "complex32": "ComplexHalf"}
 by_name: dict[str, dtype] = {d.name: d for d in ALL}
-by_numpy: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not bfloat16}
+by_numpy: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not bfloat16 and d is not complex32}
 
 # Python's number types as dtypes: torch.zeros(2, dtype=float) is float64, whatever the default.
 PYTHON = {builtins.bool: bool, builtins.int: int64, builtins.float: float64, complex: complex128}
@@ -191,6 +194,20 @@ def result_type(*operands) -> dtype:
         before = ranks[rank]
         ranks[rank] = d if before is None else promote_types(before, d)
     return join(*ranks)
+
+
+def halves(bits: np.ndarray) -> np.ndarray:
+    """complex32 memory as complex64 numbers."""
+    pairs = np.ascontiguousarray(bits).view(np.float16).astype(np.float32)
+    return pairs.view(np.complex64).reshape(bits.shape)
+
+
+def packed(numbers) -> np.ndarray:
+    """Complex numbers as complex32 memory, each part rounded to float16."""
+    numbers = np.asarray(numbers, np.complex64)
+    with np.errstate(over="ignore"):
+        pairs = np.ascontiguousarray(numbers).view(np.float32).astype(np.float16)
+    return pairs.view(np.uint32).reshape(numbers.shape)
 
 
 def can_cast(from_: dtype, to: dtype) -> builtins.bool:

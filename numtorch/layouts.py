@@ -60,16 +60,20 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(out))
 
 
+_serials = itertools.count()
+
+
 class Layout:
     """shape, strides and offset, in elements. Immutable; `dense` ones (row-major, offset 0) are interned."""
 
-    __slots__ = ("shape", "strides", "offset", "numel", "dense", "_contiguous", "_key")
+    __slots__ = ("shape", "strides", "offset", "numel", "dense", "serial", "_contiguous", "_key")
 
     def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0,
                  dense: bool = False):
         self.shape = shape if type(shape) is Size else Size(shape)
         self.strides, self.offset, self.dense = strides, offset, dense
         self.numel = prod(shape)
+        self.serial = next(_serials)  # stands for this object: what views of it look like is remembered by it
         self._contiguous: bool | None = True if dense else None
         self._key = 0
 

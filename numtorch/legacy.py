@@ -11,7 +11,7 @@ from .tensor import Tensor, _TensorType
 
 _NAMES = {"Float": D.float32, "Double": D.float64, "Half": D.float16, "BFloat16": D.bfloat16,
           "Long": D.int64, "Int": D.int32, "Short": D.int16, "Char": D.int8, "Byte": D.uint8, "Bool": D.bool,
-          "ComplexFloat": D.complex64, "ComplexDouble": D.complex128}
+          "ComplexHalf": D.complex32, "ComplexFloat": D.complex64, "ComplexDouble": D.complex128}
 
 
 def construct(args: tuple, dtype=None, device=None) -> Tensor:
@@ -25,7 +25,7 @@ def construct(args: tuple, dtype=None, device=None) -> Tensor:
         if isinstance(first, Tensor):
             if first.dtype is not d and dtype is not None:
                 raise TypeError(f"expected {d} (got {first.dtype})")
-            return first.alias() if not first.requires_grad else first.detach()
+            return first.alias()
         if isinstance(first, L.Size):
             return empty(first, dtype=d, device=device)
         if isinstance(first, list | tuple | np.ndarray | range):

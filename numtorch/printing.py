@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .dtypes import halves
+
 
 @dataclass
 class PrintOptions:
@@ -193,6 +195,8 @@ def tensor_str(array: np.ndarray | None, *, dtype_name: str, shape: tuple[int, .
     else:
         if dtype_name == "bfloat16":
             array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        elif dtype_name == "complex32":
+            array = halves(array)
         if options.edgeitems == 0:
             suffixes.append(f"size={dims}")
         named = dtype_name not in usual

@@ -26,8 +26,8 @@ class Tensor(metaclass=_TensorType):
     """A multi-dimensional array of one dtype on one device, with PyTorch's methods."""
 
     # _grad, _hooks … are unset until used; __getattr__ gives their defaults.
-    __slots__ = ("storage", "layout", "dtype", "_requires", "_node", "_base", "_stamp", "_rebased_",
-                 "_views", "_grad", "_hooks", "_after", "__dict__", "__weakref__")
+    __slots__ = ("storage", "layout", "dtype", "_requires", "_node", "_base", "_stamp", "_views",
+                 "_grad", "_hooks", "_after", "__dict__", "__weakref__")
     __array_priority__ = 1000
     storage: Any
     layout: Layout
@@ -38,7 +38,8 @@ class Tensor(metaclass=_TensorType):
     _node: Any
     _base: Any
     _stamp: int
-    _rebased_: int
+    # Of a base: how often its history was rebased, the length at which dead references are dropped, then
+    # references to its views that are not on the tape. A view's `_stamp` is the first as the view saw it.
     _views: list | None
     _hooks: dict | None
     _after: dict | None
@@ -78,16 +79,20 @@ class Tensor(metaclass=_TensorType):
         """Another Tensor on the same memory, without history."""
         t = new(Tensor)
         t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t._requires, t._node, t._base = False, None, None
+        t._requires, t._node, t._base, t._views = False, None, None, None
         return t
 
     def as_subclass(self, cls: type) -> Any:
         """This tensor as an instance of the Tensor subclass `cls`, sharing memory and history."""
+        source = self
+        if self.requires_grad and state.grad:
+            from .ops.view import alias_view
+            source = alias_view(self)
         t = new(cls)
-        t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t._requires, t._node, t._base = self._requires, self._node, self._base
-        if self._base is not None:
-            t._stamp = self._stamp
+        t.storage, t.layout, t.dtype = source.storage, source.layout, source.dtype
+        t._requires, t._node, t._base = source._requires, source._node, source._base
+        if source._base is not None:
+            t._stamp = source._stamp
         return t
 
     @staticmethod
@@ -95,14 +100,14 @@ class Tensor(metaclass=_TensorType):
         """`data`'s memory as a leaf of the subclass `cls`."""
         t = new(cls)
         t.storage, t.layout, t.dtype = data.storage, data.layout, data.dtype
-        t._requires, t._node, t._base = require_grad, None, None
+        t._requires, t._node, t._base, t._views = require_grad, None, None, None
         return t
 
     def detach(self) -> Tensor:
         """The same memory, outside the tape."""
         t = new(Tensor)
         t.storage, t.layout, t.dtype = self.storage, self.layout, self.dtype
-        t._requires, t._node, t._base = False, None, None
+        t._requires, t._node, t._base, t._views = False, None, None, None
         return t
 
     def detach_(self) -> Tensor:
@@ -301,8 +306,9 @@ class Tensor(metaclass=_TensorType):
         return repr_tensor(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self.layout.shape and spec else repr(self) if not spec else \
-            object.__format__(self, spec)
+        plain = not self.layout.shape and self.storage.device.type != "meta"
+        return format(self.item(), spec) if plain and type(self) is Tensor else \
+            repr(self) if not spec else object.__format__(self, spec)
 
     def item(self):
         """The Python number of a one-element tensor."""
@@ -312,8 +318,8 @@ class Tensor(metaclass=_TensorType):
             return state.tracer.item(self)
         if self.storage.device.type == "meta":
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-        if self.dtype is D.bfloat16:
-            return float(self.float().item())
+        if self.dtype is D.bfloat16 or self.dtype is D.complex32:
+            return self.to(D.complex64 if self.dtype.is_complex else D.float32).item()
         t = self if self.storage.device is devices.cpu else self.cpu()
         a = t.storage.array
         if a.dtype == t.dtype.numpy:
@@ -323,8 +329,8 @@ class Tensor(metaclass=_TensorType):
     def tolist(self):
         """Nested lists of Python numbers; a number for a 0-d tensor."""
         t = self.cpu() if self.storage.device is not devices.cpu else self
-        if self.dtype is D.bfloat16:
-            t = t.float()
+        if self.dtype is D.bfloat16 or self.dtype is D.complex32:
+            t = t.to(D.complex64 if self.dtype.is_complex else D.float32)
         return ndarray_of(t).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
@@ -338,8 +344,8 @@ class Tensor(metaclass=_TensorType):
         if self.storage.device is not devices.cpu:
             raise TypeError(f"can't convert {self.storage.device} device type tensor to numpy. Use "
                             "Tensor.cpu() to copy the tensor to host memory first.")
-        if self.dtype is D.bfloat16:
-            raise TypeError("Got unsupported ScalarType BFloat16")
+        if self.dtype is D.bfloat16 or self.dtype is D.complex32:
+            raise TypeError(f"Got unsupported ScalarType {D.TITLES[self.dtype.name]}")
         return ndarray_of(self)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -483,12 +489,13 @@ class Tensor(metaclass=_TensorType):
         a later write, the view is recorded too (autograd/engine.py: awaken)."""
         views = self._views
         if views is None:
-            self._views = [64, weakref.ref(view)]  # the length at which dead ones are dropped, then the views
+            view._stamp, self._views = 0, [0, 64, weakref.ref(view)]
             return
+        view._stamp = views[0]
         views.append(weakref.ref(view))
-        if len(views) > views[0]:
-            views[1:] = [r for r in views[1:] if r() is not None]
-            views[0] = max(64, 2 * len(views))
+        if len(views) > views[1]:
+            views[2:] = [r for r in views[2:] if r() is not None]
+            views[1] = max(64, 2 * len(views))
 
     @property
     def _version(self) -> int:
@@ -573,7 +580,7 @@ class Tensor(metaclass=_TensorType):
             known[key] = storage
         t = new(type(self))
         t.storage, t.layout, t.dtype = storage, self.layout, self.dtype
-        t._requires, t._node, t._base = self._requires, None, None
+        t._requires, t._node, t._base, t._views = self._requires, None, None, None
         memo[id(self)] = t
         if self.grad is not None:
             t._grad = copy.deepcopy(self.grad, memo)
@@ -596,13 +603,13 @@ def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, at
     t.storage = Storage(array, devices.placed(where) if where == "meta" else devices.cpu,
                         Layout(shape, strides, offset).span() * dtype.itemsize)
     t.layout, t.dtype = contiguous(shape).at(shape, strides, offset), dtype
-    t._requires, t._node, t._base = requires_grad, None, None
+    t._requires, t._node, t._base, t._views = requires_grad, None, None, None
     if attributes:
         t.__dict__.update(attributes)
     return t.to(where) if where not in ("cpu", "meta") else t
 
 
-_DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None, "_rebased_": 0,
+_DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None,
                              "_stamp": 0, "name": None, "_backward_hooks": None}
 
 
@@ -636,12 +643,12 @@ def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
         layout = Layout(array.shape, strides, 0)
         flat = np.lib.stride_tricks.as_strided(array, (layout.span(),), (array.itemsize,))
         t.storage, t.layout = Storage(flat), contiguous(array.shape).at(array.shape, strides, 0)
-    t.dtype, t._requires, t._node, t._base = d, False, None, None
+    t.dtype, t._requires, t._node, t._base, t._views = d, False, None, None, None
     return t
 
 
 def ndarray_of(t: Tensor) -> np.ndarray:
-    """A strided ndarray on the tensor's memory (bfloat16 as its uint16 bits)."""
+    """A strided ndarray on the tensor's memory (bfloat16 as its uint16 bits, complex32 as uint32)."""
     layout, a = t.layout, t.storage.array
     memory = t.dtype.numpy
     if a.dtype != memory:

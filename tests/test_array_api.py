@@ -21,9 +21,9 @@ def test_namespace():
     assert info.default_device() is t.device("cpu") in info.devices()
     assert info.default_dtypes()["integral"] is xp.int64 and info.capabilities()["boolean indexing"]
     assert set(info.dtypes(kind="unsigned integer")) == {"uint8", *UNSIGNED}
-    missing = [n for n in """e inf nan newaxis pi bool complex64 float32 uint64 asarray linspace
-        meshgrid bitwise_invert clip nextafter reciprocal vecdot tensordot matrix_transpose unstack tile repeat
-        permute_dims take_along_axis count_nonzero searchsorted unique_all unique_counts cumulative_sum
+    missing = [n for n in """e inf nan newaxis pi bool complex64 float32 uint64 asarray
+        meshgrid bitwise_invert clip nextafter reciprocal vecdot tensordot matrix_transpose unstack tile
+        repeat permute_dims take_along_axis count_nonzero searchsorted unique_all unique_counts cumulative_sum
         cumulative_prod diff isdtype astype finfo iinfo result_type can_cast""".split() if not hasattr(xp, n)]
     assert not missing and callable(xp.linalg.vector_norm) and callable(xp.fft.rfftfreq)
 

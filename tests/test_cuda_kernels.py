@@ -20,7 +20,8 @@ from numtorch.storage import Storage
 from numtorch.tensor import Tensor, ndarray_of, tensor_from
 
 POINTWISE = [op for op in dispatch.registry.values() if isinstance(op, kinds.Pointwise)]
-REDUCTIONS = [op for op in dispatch.registry.values() if isinstance(op, kinds.Reduction)]
+REDUCTIONS = [op for op in dispatch.registry.values() if isinstance(op, kinds.Reduction)
+              and op.dtype is not kinds.INTEGERS]
 O = emit.Operand
 
 

@@ -1,8 +1,10 @@
 """Operators case by case: gradients at the edges, complex numbers, refusals, what has no generated test."""
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import operator
 
 import pytest
 
@@ -174,3 +176,42 @@ def test_linear_cross_entropy_loss_for_places():
         torch.nn.LinearCrossEntropyLoss(5, 10, weight=torch.ones(3))
     with pytest.raises(RuntimeError, match="requires batched input"):
         m(torch.randn(5), torch.randint(0, 10, (4, 3)))
+
+
+def test_complex32_is_stored_as_two_halves():
+    x = torch.tensor([1 + 2j, -2.5, 3j], dtype=torch.chalf)
+    assert (x.dtype, x.itemsize, x.tolist()) == (torch.complex32, 4, [1 + 2j, -2.5, 3j])
+    assert repr(x) == "tensor([ 1.0000+2.j, -2.5000+0.j,  0.0000+3.j], dtype=torch.complex32)"
+    pairs = torch.view_as_real(x)
+    assert pairs.dtype is torch.float16 and pairs.tolist() == [[1, 2], [-2.5, 0], [0, 3]]
+    assert torch.view_as_complex(pairs).dtype is torch.complex32
+    pairs[0, 0] = 7
+    assert x[0].item() == 7 + 2j and x.real.tolist() == [7, -2.5, 0]
+    assert (x * 2 + 1j).dtype is torch.complex32 and (x * 2 + 1j)[1].item() == -5 + 1j
+    assert torch.tensor([70000.0]).chalf().real.item() == math.inf
+    assert torch.full((2,), 1j, dtype=torch.complex32)[1].item() == 1j
+    assert torch.cat([x, x])[3:].cfloat().tolist() == x.tolist()
+    for other, both in ((torch.float16, torch.complex32), (torch.bfloat16, torch.complex64),
+                        (torch.int64, torch.complex32), (torch.float64, torch.complex128)):
+        assert torch.promote_types(torch.complex32, other) is both
+    with pytest.raises(TypeError, match="Got unsupported ScalarType ComplexHalf"):
+        x.numpy()
+    z = torch.tensor([1 + 1j, 2], requires_grad=True)
+    z.chalf().real.sum().backward()
+    assert z.grad.tolist() == [1, 1]
+
+
+def test_hash_tensor_is_the_exclusive_or_of_the_bits():
+    x = torch.tensor([[1.5, -2.0, 0.25], [3.0, 1e300, 0.0]], dtype=torch.float64)
+    bits = x.view(torch.int64).tolist()
+    want = [functools.reduce(operator.xor, row) % 2**64 for row in bits]
+    assert torch.hash_tensor(x, 1).tolist() == want and torch.hash_tensor(x, 1).dtype is torch.uint64
+    assert torch.hash_tensor(x).item() == want[0] ^ want[1]
+    assert torch.hash_tensor(x.float(), 1, keepdim=True).shape == (2, 1)
+    assert torch.hash_tensor(torch.tensor([1, -1])).item() == 2**64 - 2
+    with pytest.raises(RuntimeError, match="Unknown hash_tensor mode: 1"):
+        torch.hash_tensor(x, mode=1)
+    with pytest.raises(NotImplementedError, match="\"xor_sum_cpu\" not implemented for 'ComplexFloat'"):
+        torch.hash_tensor(x.cfloat())
+    with pytest.raises(IndexError, match="Expected reduction dim 0 to have non-zero size"):
+        torch.hash_tensor(torch.zeros(0, 3), 0)

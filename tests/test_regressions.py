@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from numtorch.kernels import jit
 
 import numtorch as torch
 from numtorch.dispatch import registry
+from numtorch.kernels import jit
 
 kind = sys.modules["numtorch.kinds.pointwise"]
 
@@ -227,3 +227,22 @@ def test_fork_while_another_thread_compiles():
         os.waitpid(pid, 0)
         pytest.fail("the child hangs")
     assert status == 0
+
+
+def test_remembered_views_ask_for_the_same_arguments():
+    x = torch.arange(6.0).reshape(2, 3)
+    for _ in range(2):
+        assert x.transpose(0, 1).shape == (3, 2) and x.expand(()[:0] + (4, 2, 3)).shape == (4, 2, 3)
+        assert x[1, 0].item() == 3 and x[:, 1:2].shape == (2, 1) and x[None].shape == (1, 2, 3)
+        for wrong in (lambda: x.transpose(0.0, 1), lambda: x.select(0, 2), lambda: x[2], lambda: x[0, 0, 0]):
+            with pytest.raises((TypeError, IndexError)):
+                wrong()
+    assert torch.ones(()).expand(()).shape == ()
+
+
+def test_remembered_views_are_bounded():
+    from numtorch.dispatch import registry
+    from numtorch.kinds.view import SEEN
+    for n in range(1, SEEN + 100):
+        torch.empty(n, 1, device="cpu").select(0, n - 1)
+    assert len(registry["select"].seen) <= SEEN

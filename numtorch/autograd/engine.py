@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 clock = itertools.count()
+new: Any = object.__new__
 FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they "
          "have already been freed). Saved intermediate values of the graph are freed when you call "
          ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
@@ -40,7 +41,10 @@ class Meta:
 
     @classmethod
     def of(cls, t: Tensor) -> Meta:
-        return cls(t.layout.shape, t.dtype, t.storage.device, t.layout.strides)
+        m = new(cls)
+        layout = t.layout
+        m.shape, m.dtype, m.device, m.strides = layout.shape, t.dtype, t.storage.device, layout.strides
+        return m
 
     @property
     def ndim(self) -> int:
@@ -301,7 +305,7 @@ def edge(t: Tensor):
     if not t._requires:
         return None
     base = t._base
-    if base is not None and t._stamp != base._rebased_ and base._requires:
+    if base is not None and t._stamp != stamp_of(base) and base._requires:
         from ..ops.view import rederive
         rederive(t)
     node = t._node
@@ -534,15 +538,30 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
 _turn = threading.Lock()  # backward passes of several threads meet at the leaves
 
 
+def stamp_of(base: Tensor) -> int:
+    """How often the history of `base` was rebased: views made before derive theirs anew."""
+    views = base._views
+    return 0 if views is None else views[0]
+
+
+def rebased(base: Tensor) -> None:
+    """Count that the history of `base` was replaced."""
+    views = base._views
+    if views is None:
+        base._views = [1, 64]
+    else:
+        views[0] += 1
+
+
 def awaken(base: Tensor) -> None:
     """The tape has reached the memory of `base`: views of it that were made before follow."""
     views = base._views
     if views:
-        for ref in views[1:]:
+        for ref in views[2:]:
             t = ref()
             if t is not None:
                 t._requires = True
-        base._views = None
+        del views[2:]
 
 
 # References to a gradient that only the engine holds, as sys.getrefcount counts them inside accumulate_into:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dtypes import FLOAT
 from ..tensor import Tensor
-from .engine import FREED, Node, Output, Packed, changed, edge
+from .engine import FREED, Node, Output, Packed, changed, edge, rebased
 from .modes import state
 
 
@@ -215,7 +215,7 @@ class Function:
                     if o._node is None and o.requires_grad:
                         raise RuntimeError("a leaf Variable that requires grad has been used in an in-place "
                                            "operation.")
-                    o._rebased_ += 1
+                    rebased(o)
                 else:
                     outs[i] = o = o.alias()
             elif o._base is not None and not o.requires_grad:

@@ -75,6 +75,21 @@ class Node:
         return f"{self.name}{shape}"
 
 
+class Same:
+    """An object, equal to itself only."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: Any):
+        self.it = it
+
+    def __eq__(self, other) -> bool:
+        return type(other) is Same and self.it is other.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
 class Graph:
     """Nodes in the order they were recorded, without those that nothing needs; `inputs` are values that were
     known before, `outputs` those wanted after."""
@@ -87,6 +102,39 @@ class Graph:
                 kept.append(n)
                 wanted.update(id(v) for v in n.reads())
         self.nodes, self.inputs, self.outputs = kept[::-1], list(inputs), list(outputs)
+
+    def numbers(self) -> list:
+        """The Python numbers in maps and fills, in the order of the nodes: inputs of the compiled graph."""
+        return [v for n in self.nodes if n.kind in ("map", "fill") for v in n.ins if type(v) is not Ref]
+
+    def key(self) -> tuple:
+        """Equal for graphs that one Program serves: same nodes on the same types and layouts. It holds the
+        objects that calls take as arguments (a Generator), so that they are not taken for others."""
+        names: dict[int, int] = {}
+        name = lambda v: names.setdefault(id(v), len(names))
+
+        def form(v: Any) -> Any:
+            if type(v) is Ref:
+                return ("ref", name(v.value), v.layout, v.dtype)
+            if isinstance(v, list | tuple):
+                return (type(v), *map(form, v))
+            if v is None or isinstance(v, bool | int | float | complex | str | slice | D.dtype):
+                return (type(v), repr(v))
+            return Same(v)
+        ins = tuple([(v.dtype, v.numel, name(v)) for v in self.inputs])
+        nodes = []
+        for n in self.nodes:
+            if n.kind == "call":
+                what: Any = (n.what.name, tuple([(k, form(v)) for k, v in n.ins.items()]))
+            else:
+                args = tuple([form(v) if type(v) is Ref else type(v) for v in n.ins])
+                what = (n.what.tag, n.what.names, n.what.shape, args) if n.kind == "map" else \
+                    (n.what.name, n.extra, args) if n.kind == "fold" else args
+            outs = tuple([None if o is None else (o.value.dtype, o.value.numel, o.layout, o.dtype,
+                                                  -1 if o.base is None else name(o.base), name(o.value))
+                          for o in n.outs])
+            nodes.append((n.kind, what, outs))
+        return ins, tuple(nodes), tuple([name(v) for v in self.outputs])
 
     def __repr__(self) -> str:
         names: dict[int, str] = {id(v): f"in{i}" for i, v in enumerate(self.inputs)}

@@ -18,7 +18,7 @@ def tensor_on(a: np.ndarray, layout, dtype: D.dtype) -> Tensor:
     s = new(Storage)
     s.array, s.device, s.version = a, cpu, 0
     t.storage, t.layout, t.dtype = s, layout, dtype
-    t._requires, t._node, t._base = False, None, None
+    t._requires, t._node, t._base, t._views = False, None, None, None
     return t
 
 

@@ -66,7 +66,7 @@ class Tracer:
         self.made.append(weakref.ref(s))
         t = new(Tensor)
         t.storage, t.layout, t.dtype = s, layout, d
-        t._requires, t._node, t._base = False, None, None
+        t._requires, t._node, t._base, t._views = False, None, None, None
         return t
 
     def value(self, s: Storage) -> Value:

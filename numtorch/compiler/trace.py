@@ -84,7 +84,7 @@ class Tracer:
     def symbolic(node: Node, strides: tuple[int, ...], device: devices.device) -> Tensor:
         t = new(Tensor)
         t.storage, t.layout, t.dtype = Symbol(node, device), Layout(node.shape, strides), node.dtype
-        t._requires, t._node, t._base = False, None, None
+        t._requires, t._node, t._base, t._views = False, None, None, None
         return t
 
     def node(self, t: Tensor) -> Node:
@@ -124,7 +124,7 @@ class Tracer:
     def _meta(t: Tensor) -> Tensor:
         m = new(Tensor)
         m.storage, m.layout, m.dtype = Storage(None, devices.meta, 0), t.layout, t.dtype
-        m._requires, m._node, m._base = False, None, None
+        m._requires, m._node, m._base, m._views = False, None, None, None
         return m
 
     def cast(self, t: Tensor, dtype) -> Tensor:

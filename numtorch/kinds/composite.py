@@ -51,7 +51,7 @@ class Composite(Op):
 
     def value(self, args: dict[str, Any]):
         """The body's value: one kernel where the entry is fused, else its parts."""
-        if not self.fuse or state.tracer is not None:
+        if not self.fuse or state.tracer is not None or state.lazy is not None:
             return self.body(**args)
         key: list = [D._default]
         tensors = []

@@ -118,16 +118,18 @@ class Opaque(Op):
 
 
 def _is_half(d: D.dtype) -> bool:
-    return d is D.bfloat16 or d is D.float16
+    return d is D.bfloat16 or d is D.float16 or d is D.complex32
 
 
 def _rounded(o: Tensor) -> np.ndarray:
-    return np.empty(o.layout.shape, np.float32)
+    return np.empty(o.layout.shape, np.complex64 if o.dtype is D.complex32 else np.float32)
 
 
 def float_array(t: Tensor) -> np.ndarray:
-    """A half-type tensor's values as a float32 ndarray."""
+    """A half-type tensor's values as a float32 (complex64) ndarray."""
     a = ndarray_of(t)
+    if t.dtype is D.complex32:
+        return D.halves(a)
     if t.dtype is D.float16:
         return a.astype(np.float32)
     return (a.astype(np.uint32) << 16).view(np.float32)
@@ -136,6 +138,9 @@ def float_array(t: Tensor) -> np.ndarray:
 def _round_into(o: Tensor, a: np.ndarray) -> None:
     if o.dtype is D.float16:
         ndarray_of(o)[...] = a
+        return
+    if o.dtype is D.complex32:
+        ndarray_of(o)[...] = D.packed(a)
         return
     u = np.ascontiguousarray(a).view(np.uint32)
     near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16

@@ -315,7 +315,7 @@ MISSING: Any = object()
 def _flat(op: Pointwise, d: D.dtype, scalar: type | None) -> tuple | None:
     """(call, native, memory type of the result, result dtype) of the dense same-type kernel; None where the
     general path must decide."""
-    if d.is_floating_point and d.itemsize == 2:
+    if compute_name(d) != d.name:
         return None
     if scalar is None:
         kind = d
@@ -363,7 +363,7 @@ def _unary(op: Pointwise) -> Callable:
                     s.version = modes.born()
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype = s, layout, k[3]
-                t._requires, t._node, t._base = False, None, None
+                t._requires, t._node, t._base, t._views = False, None, None, None
                 if input._requires and rules and state.grad:
                     if simple and input._base is None and not state.packers:
                         node = new(Node)
@@ -382,7 +382,8 @@ def _unary(op: Pointwise) -> Callable:
                 return t
         except (KeyError, AttributeError, TypeError):
             if isinstance(input, Tensor) and input.layout.dense and input.dtype not in flat and out is None \
-                    and input.storage.array is not None and input.storage.device is cpu:
+                    and state.lazy is None and input.storage.array is not None \
+                    and input.storage.device is cpu:
                 k = _flat(op, input.dtype, None)
                 if k is not None:
                     flat[input.dtype] = k
@@ -432,7 +433,7 @@ def _binary(op: Pointwise) -> Callable:
                     s.version = modes.born()
                 t = new(Tensor)
                 t.storage, t.layout, t.dtype = s, layout, k[3]
-                t._requires, t._node, t._base = False, None, None
+                t._requires, t._node, t._base, t._views = False, None, None, None
                 if number is not None:
                     if input._requires and rules and state.grad:
                         op.record({px: input, py: other}, t)
@@ -463,7 +464,7 @@ def _binary(op: Pointwise) -> Callable:
                 return t
         except (KeyError, AttributeError, TypeError):
             if (isinstance(input, Tensor) and input.layout.dense and out is None
-                    and input.storage.device is cpu):
+                    and input.storage.device is cpu and state.lazy is None):
                 kind = type(other) if type(other) in numbered else None
                 if kind is not None or (isinstance(other, Tensor) and other.layout is input.layout
                                         and other.dtype is input.dtype):

@@ -35,6 +35,13 @@ def BOOL_TO_LONG(d: D.dtype) -> tuple[D.dtype, D.dtype]:
     return (d, d) if d.category >= D.FLOAT else (D.int64, D.int64)
 
 
+def INTEGERS(d: D.dtype) -> tuple[D.dtype, D.dtype]:
+    """Integer types only."""
+    if d.category != D.INT:
+        raise NotImplementedError(f"no integer type: {d}")
+    return d, d
+
+
 def FLOAT_ONLY(d: D.dtype) -> tuple[D.dtype, D.dtype]:
     """Floating and complex types only (mean)."""
     if d.category < D.FLOAT:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from .. import Tensor, empty, preserve_format
+from ..overrides import disabled_torch_function
 
 __all__ = ["Parameter", "Buffer", "UninitializedParameter", "UninitializedBuffer", "is_lazy"]
 
@@ -30,6 +31,8 @@ class Parameter(Tensor, metaclass=_ParameterType):
     data: the values, shared, not copied (None: an empty tensor); requires_grad: True unless told otherwise.
     A subclass of Tensor stays of its own type and is marked instead.
     """
+
+    __torch_function__ = disabled_torch_function
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
@@ -82,6 +85,8 @@ class Buffer(Tensor, metaclass=_BufferType):
     """
 
     persistent: bool
+
+    __torch_function__ = disabled_torch_function
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Tensor:  # type: ignore[misc]
         if data is None:

@@ -233,8 +233,7 @@ def _converter(name: str, dtype: D.dtype):
 METHODS = {n: _converter(n, d) for n, d in (
     ("float", D.float32), ("double", D.float64), ("half", D.float16), ("bfloat16", D.bfloat16),
     ("int", D.int32), ("long", D.int64), ("short", D.int16), ("char", D.int8), ("byte", D.uint8),
-    ("bool", D.bool), ("cfloat", D.complex64), ("cdouble", D.complex128), ("chalf", D.complex64))}
-del METHODS["chalf"]
+    ("bool", D.bool), ("cfloat", D.complex64), ("cdouble", D.complex128), ("chalf", D.complex32))}
 
 
 def cpu(self, memory_format=preserve_format):

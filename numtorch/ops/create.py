@@ -75,10 +75,12 @@ def filled(shape, value, dtype: D.dtype, device: devices.device, layout: Layout 
 
 
 def bits_of(value, dtype: D.dtype):
-    """A number as the memory type holds it (bfloat16: its uint16 bits)."""
+    """A number as the memory type holds it (the bits of bfloat16 and complex32)."""
     if dtype is D.bfloat16:
         from ..kernels.jit import bf16_store
         return bf16_store(np.float32(value))
+    if dtype is D.complex32:
+        return D.packed(value)[()]
     if dtype.category == D.INT and isinstance(value, float):
         return int(value)
     if dtype.category == D.INT and isinstance(value, int):
@@ -344,6 +346,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         near = (u + 0x7FFF + ((u >> 16) & 1)) >> 16
         halves = np.where(np.isnan(u.view(np.float32)), (u >> 16) | 0x40, near)
         return halves.astype(np.uint16).reshape(a.shape), d
+    if d is D.complex32:
+        return D.packed(a), d
     with np.errstate(all="ignore"):
         if d.category < D.COMPLEX and a.dtype.kind == "c":
             raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
@@ -359,7 +363,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
                       "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
                       "rather than torch.tensor(sourceTensor).",
                       stacklevel=2)
-        t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
+        t = data.alias().clone() if dtype is None else data.alias().to(dtype, copy=True)
         t = t if device is None else t.to(device)
         return finish(t, requires_grad)
     dtype = check_dtype("tensor", dtype)

@@ -20,6 +20,7 @@ from ..dtypes import bool as bool_
 from ..kinds import composite, opaque
 from ..kinds.batching import Batched
 from ..kinds.memory import preserved, rowmajor
+from ..kinds.view import SEEN, shown
 from ..layouts import broadcast, expanded, permuted, stride_order
 from ..tensor import Tensor, ndarray_of
 from .convert import twin
@@ -31,7 +32,8 @@ from .view import alias_view, as_strided, diagonal, select, slice_, unsqueeze
 _C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short "
                                                                                       "int", "int32": "int",
             "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
-            "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
+            "float64": "double", "complex32": "c10::complex<c10::Half>",
+            "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
 
 
 def title(dtype) -> str:
@@ -815,6 +817,52 @@ def _part(x, k):
 
 def getitem(x, key):
     "x[key]: a view for ints, slices, None and Ellipsis, else a copy."
+    layout, kind = x.layout, type(key)
+    if kind is int:
+        shape = layout.shape
+        if shape and -shape[0] <= key < shape[0]:
+            return select(x, 0, key)
+    elif kind is slice:
+        shape = layout.shape
+        if shape and (key.step is None or key.step == 1) and (key.start is not None or key.stop is not None):
+            start, stop, _ = key.indices(shape[0])
+            return slice_(x, 0, start, stop if stop > start else start, 1)
+    elif (kind is tuple or key is None or key is Ellipsis) and not (x._requires and state.grad) \
+            and state.tracer is None:
+        key = key if kind is tuple else (key,)
+        known = _known(layout, key)
+        found = _views.get(known)
+        if found is not None:
+            return shown(x, found)
+        got = _getitem(x, key)
+        if known is not None and got.storage is x.storage and x.is_cpu:
+            if len(_views) >= SEEN:
+                _views.clear()
+            _views[known] = got.layout
+        return got
+    return _getitem(x, key)
+
+
+_views: dict[Any, Any] = {None: None}  # layouts of views by the layout and the basic key they were made with
+
+
+def _known(layout, key: tuple):
+    """What stands for a key of ints, slices of ints, None and Ellipsis on a layout; None for other keys."""
+    out: list = [layout.serial]
+    for k in key:
+        if type(k) is slice:
+            for end in (k.start, k.stop, k.step):
+                if end is not None and type(end) is not int:
+                    return None
+            out += (slice, k.start, k.stop, k.step)
+        elif type(k) is int or k is None or k is Ellipsis:
+            out.append(k)
+        else:
+            return None
+    return tuple(out)
+
+
+def _getitem(x, key):
     view, advanced, mask = _parse(x, key)
     if advanced is None:
         return view if view is not x else alias_view(x)

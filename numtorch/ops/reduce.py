@@ -4,8 +4,8 @@ from __future__ import annotations
 import math
 
 from .. import dtypes as D
-from ..dispatch import TITLES, dims_of, need_tensors, no_overload
-from ..kinds import BOOL_TO_LONG, FLOAT_ONLY, composite, reduction
+from ..dispatch import TITLES, dims_of, need_tensors, no_overload, unimplemented
+from ..kinds import BOOL_TO_LONG, FLOAT_ONLY, INTEGERS, composite, reduction
 from ..kinds.batching import whole
 from .create import zeros
 from .pointwise import abs_, conj, eq, exp, log, ne, where
@@ -48,6 +48,31 @@ def mean(acc, x):
 def product(acc, x):
     "The product of the elements."
     return acc * x
+
+
+@reduction(init=0, dtype=INTEGERS, name="xor.op", at=())
+def exclusive_or(acc, x):
+    "The exclusive or of the elements' bits."
+    return acc ^ x
+
+
+@composite
+def hash_tensor(x, dim=None, *, keepdim=False, mode=0):
+    """The exclusive or of the elements' bits as float64 or int64 numbers: uint64, over all or the given
+    dimensions. mode: 0, the only one."""
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    if x.dtype.is_complex or x.dtype in D.UNSIGNED:
+        raise unimplemented("xor_sum_cpu", x.dtype)
+    if x.numel() == 0:
+        for d in dims_of("hash_tensor", dim, x.ndim):
+            if dim is None or dim == ():
+                raise RuntimeError("hash_tensor: Expected reduction dim to be specified for input.numel() == "
+                                   "0. Specify the reduction dim with the 'dim' argument.")
+            if x.shape[d] == 0:
+                raise IndexError(f"hash_tensor: Expected reduction dim {d} to have non-zero size.")
+    wide = x.detach().to(D.float64).view(D.int64) if x.dtype.is_floating_point else x.to(D.int64)
+    return exclusive_or(wide, dim, keepdim).view(D.uint64)
 
 
 def _prod_grad(g, x, out, dim, keepdim):

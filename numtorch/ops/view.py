@@ -3,7 +3,7 @@ it."""
 from __future__ import annotations
 
 from .. import layouts as L
-from ..autograd.engine import awaken
+from ..autograd.engine import awaken, rebased, stamp_of
 from ..dispatch import TITLES, edge, wrap_dim
 from ..dtypes import BOOL, INT, int64
 from ..kinds import batching
@@ -135,7 +135,7 @@ def infer(shape, numel: int, words: str = "shape '{}' is invalid for input of si
     return shape
 
 
-@view(name="view.shape", at=(), vjp={"x": lambda g, x_meta: g.reshape(x_meta.shape)})
+@view(name="view.shape", at=(), vjp={"x": lambda g, x_meta: g.reshape(x_meta.shape)}, packs="shape")
 def viewed(x, shape):
     "The elements in row-major order of another shape."
     shape = infer(shape, x.numel)
@@ -225,7 +225,7 @@ def flatten(x, start_dim=0, end_dim=-1):
     size = 1
     for k in x.shape[a:b + 1]:
         size *= k
-    return reshape(x, (*x.shape[:a], size, *x.shape[b + 1:]))
+    return _reshape_method(x, *x.shape[:a], size, *x.shape[b + 1:])
 
 
 @composite
@@ -339,6 +339,22 @@ def broadcast_shapes(*shapes):
     return L.Size(out)
 
 
+def _view_method(self, *shape, **kwargs):
+    """The same memory with another shape (or another dtype)."""
+    if shape and type(shape[0]) is int and not kwargs:
+        return viewed(self, *shape)
+    return view_(self, *shape, **kwargs)
+
+
+def _reshape_method(self, *shape, **kwargs):
+    """The elements in row-major order of another shape: a view where that can be, else a copy."""
+    if shape and type(shape[0]) is int and self.layout.contiguous and not kwargs:
+        return viewed(self, *shape)
+    return reshape(self, *shape, **kwargs)
+
+
+_view_method.op, _reshape_method.op = view_.op, reshape.op  # type: ignore[attr-defined]
+METHODS = {"view": _view_method, "reshape": _reshape_method}
 FUNCTIONS = {"broadcast_shapes": broadcast_shapes}
 
 
@@ -586,7 +602,7 @@ def view_as_real(x):
 @composite(at=("torch",))
 def view_as_complex(x):
     "A real tensor with a last dimension of size 2 as a complex one, sharing memory."
-    if x.dtype.name not in ("float32", "float64"):
+    if x.dtype.name not in ("float16", "float32", "float64"):
         raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a "
                            f"tensor of scalar type: {TITLES[x.dtype.name]}")
     return _retyped(complex_pairs, x, x.dtype.to_complex())
@@ -647,7 +663,7 @@ def rebase(x, base, node) -> None:
     if not base.requires_grad:
         awaken(base)
     base._node, base._requires = made, True
-    base._rebased_ += 1
+    rebased(base)
     rederive(x)
 
 
@@ -665,7 +681,7 @@ def rederive(x) -> None:
             "size": tuple(x.layout.shape),
             "stride": x.layout.strides, "relative": x.layout.offset - layout.offset}
     x._node = Node(as_strided.op, (source,), ((layout.shape, x.dtype),), (), (), args)
-    x._requires, x._stamp = True, base._rebased_
+    x._requires, x._stamp = True, stamp_of(base)
 
 
 def _pairs_of(base, x):

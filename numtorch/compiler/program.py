@@ -1,0 +1,386 @@
+"""A graph made ready to run: kernels and calls in order, memory planned, one flat function, no dispatch."""
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes as D
+from ..dispatch import compute_name, cpu
+from ..kernels import jit
+from ..layouts import Layout
+from . import interpret
+from .graph import Graph
+from .lower import Kernel, parallel
+from .schedule import Group, Problem, Scheduler, Seen, Task, ordered
+
+ALIGN = 64
+
+
+class Step:
+    """One kernel or call: what explain() tells of it."""
+
+    __slots__ = ("kind", "nodes", "read", "written", "flops", "why")
+
+    def __init__(self, kind: str, nodes: list[str], read: int, written: int, flops: int, why: str):
+        self.kind, self.nodes, self.read, self.written, self.flops, self.why = \
+            kind, nodes, read, written, flops, why
+
+    def __repr__(self) -> str:
+        size = f"{_bytes(self.read)} read, {_bytes(self.written)} written, {self.flops:,} operations"
+        why = f"; apart because {self.why}" if self.why else ""
+        return f"{self.kind}: {' '.join(self.nodes)} ({size}){why}"
+
+
+def _bytes(n: int) -> str:
+    return f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.1f} kB" if n >= 1e3 else f"{n} B"
+
+
+class Program:
+    """A graph's kernels and calls. Only structure, types and layouts are looked at, so it serves every graph
+    of the same `key()`, with other inputs and numbers.
+
+    `donated`: output number → input number whose memory it may be written to; run() then returns that very
+    array where it could be done, another one where not."""
+
+    def __init__(self, graph: Graph, donated: Mapping[int, int] | None = None):
+        p = self.problem = Problem(graph)
+        self.groups = ordered(Scheduler(p))
+        needed = _needed(p, self.groups)
+        self.work: list[Kernel | Task] = []
+        for g in self.groups:
+            first = p.tasks[g.members[0][0]]
+            self.work.append(first if g.form in ("call", "eager") else Kernel(p, g, needed))
+        self.steps = [_described(p, g, w) for g, w in zip(self.groups, self.work)]
+        memory = Memory(p, self.work, needed, dict(donated or {}))
+        text = _Text(p, memory)
+        for n, w in enumerate(self.work):
+            text.step(n, w, graph)
+        self.source, self.bytes, self._views, space = text.finish()
+        exec(compile(self.source, "<compiled graph>", "exec"), space)
+        self._run = space["run"]
+        self._arenas: list[tuple] = []
+
+    def run(self, inputs: list, numbers: list) -> list:
+        """Arrays of the graph's outputs for arrays of its inputs and the numbers in its nodes."""
+        try:
+            arena = self._arenas.pop()  # one for each thread that runs the program just now
+        except IndexError:
+            arena = self._arena()
+        try:
+            return self._run(inputs, numbers, arena)
+        finally:
+            self._arenas.append(arena)
+
+    def _arena(self) -> tuple:
+        """Views of one block of memory for everything that does not outlive a run."""
+        block = np.empty(self.bytes + ALIGN, np.uint8)
+        start = -block.ctypes.data % ALIGN
+        return tuple([np.ndarray(shape, memory, block, start + at, strides)
+                      for at, memory, shape, strides in self._views])
+
+    def text(self) -> str:
+        """What runs, step by step."""
+        lines = [f"{n:4} {s!r}" for n, s in enumerate(self.steps)]
+        return "\n".join([*lines, f"     {len(self.steps)} steps, {_bytes(self.bytes)} of working memory"])
+
+
+def _needed(p: Problem, groups: list[Group]) -> set[int]:
+    """Values that must be in memory: outputs, and what another group than the maker's reads."""
+    needed: set[int] = set(p.outputs)
+    home = {t: n for n, g in enumerate(groups) for t, _ in g.members}
+    for i, t in enumerate(p.tasks):
+        for v in t.reads():
+            m = p.maker.get(v)
+            if m is not None and (home[m] != home[i] or t.kind == "call"):
+                needed.add(v)
+        if t.kind == "call":
+            needed.update([w.value for w in t.outs if w is not None])
+    return needed
+
+
+def _described(p: Problem, g: Group, work: Kernel | Task) -> Step:
+    tasks = [p.tasks[i] for i, _ in g.members]
+    if isinstance(work, Task):
+        reads, made = set(work.reads()), {w.value for w in work.outs if w is not None}
+        kind = "call" if work.kind == "call" else "fold"
+    else:
+        reads, made = {x.value for x in work.loads}, {x.value for x in work.stores}
+        kind = "rows" if work.puts else "map"
+    size = lambda vs: sum(p.values[v][0].itemsize * p.values[v][1] for v in vs)
+    return Step(kind, [t.name for t in tasks], size(reads), size(made), sum(t.numel for t in tasks), g.why)
+
+
+class Memory:
+    """Where values lie. A chain is a run of values in one block, each written over the one before when
+    nothing reads that any more (a part of it, or element for element)."""
+
+    def __init__(self, p: Problem, work: list, needed: set[int], donated: dict[int, int]):
+        self.p, self.work = p, work
+        self.outputs = set(p.outputs)
+        self.last: dict[int, int] = {}            # value → the last step that reads it
+        self.born: dict[int, int] = {}            # value → the step that writes it
+        self.copied: dict[int, int] = {}          # value → the value copied before a part is written
+        before: dict[int, int] = {}               # value → the one it is written over
+        after: dict[int, int] = {}
+        writes: list[tuple[int, int, Any, int]] = []   # (value, step, store, base)
+        for n, w in enumerate(work):
+            if isinstance(w, Task):
+                for v in w.reads():
+                    self.last[v] = n
+                writes += [(o.value, n, None, o.base) for o in w.outs if o is not None]
+            else:
+                for x in w.loads:
+                    self.last[x.value] = n
+                for b in w.bases:
+                    if b >= 0:
+                        self.last[b] = n
+                writes += [(s.value, n, s, b) for s, b in zip(w.stores, w.bases)]
+        for v, n, _, _ in writes:
+            self.born[v] = n
+        fixed = p.inputs
+        for v, n, store, base in writes:
+            if base >= 0:
+                if base >= fixed and base not in after and self._over(base, n, store):
+                    before[v], after[base] = base, v
+                elif base < fixed or base in self.born:
+                    self.copied[v] = base
+            elif store is not None:
+                for x in work[n].loads:
+                    u = x.value
+                    if u >= fixed and u in self.born and u not in after and self._alike(u, v) \
+                            and self._over(u, n, store):
+                        before[v], after[u] = u, v
+                        break
+        self.chain: dict[int, int] = {}           # value → first value of its chain
+        self.members: dict[int, list[int]] = {}
+        for v in sorted({*self.born, *self.last, *p.outputs}, key=lambda v: self.born.get(v, -1)):
+            head = self.chain[v] = self.chain[before[v]] if v in before else v
+            self.members.setdefault(head, []).append(v)
+        self.given: dict[int, int] = {}           # chain → the input whose memory it takes
+        stores = {v: (n, store, base) for v, n, store, base in writes}
+        for o, v in enumerate(p.outputs):
+            i = donated.get(o, -1)
+            if i < 0 or v < fixed or i in self.outputs or i in self.given.values():
+                continue
+            head = self.chain[v]
+            if head not in stores or head in self.given:
+                continue
+            n, store, base = stores[head]
+            if (base == i or (base < 0 and self._alike(i, v))) and self._over(i, n, store):
+                self.given[head] = i
+                self.copied.pop(head, None)
+
+    def _alike(self, u: int, v: int) -> bool:
+        (d, k), (e, m) = self.p.values[u], self.p.values[v]
+        return d.itemsize == e.itemsize and k == m
+
+    def _over(self, u: int, n: int, store: Any) -> bool:
+        """Whether step n may write `store` over value u: nothing reads u later, and step n itself only in the
+        iteration that writes the same element, not after it."""
+        if u in self.outputs or self.last.get(u, -1) > n:
+            return False
+        w = self.work[n]
+        if isinstance(w, Task):
+            return u not in [s.value for v in w.args.values() for s in (v if isinstance(v, list) else [v])
+                             if type(s) is Seen]
+        return all(x.steps == store.steps and x.offset == store.offset and w.late(store)
+                   and x.dtype.itemsize == store.dtype.itemsize for x in w.loads if x.value == u)
+
+    def span(self, head: int) -> tuple[int, int]:
+        """The steps between which a chain's block is in use."""
+        vs = self.members[head]
+        first = min([self.born.get(v, 0) for v in vs])
+        return first, max([max(self.born.get(v, first), self.last.get(v, first)) for v in vs])
+
+    def arena(self, heads: list[int]) -> tuple[dict[int, int], int]:
+        """(offset of each chain's block, size of the arena): the lowest place free while it is in use, in the
+        order of sizes."""
+        sized = []
+        for h in heads:
+            size = max(self.p.values[v][0].itemsize * self.p.values[v][1] for v in self.members[h])
+            sized.append((-(-max(size, 1) // ALIGN) * ALIGN, h, *self.span(h)))
+        placed: list[tuple[int, int, int, int]] = []
+        at: dict[int, int] = {}
+        for size, h, first, last in sorted(sized, key=lambda s: (-s[0], s[2])):
+            spot = 0
+            for a, b, f, l in placed:          # sorted by offset
+                if f <= last and first <= l:
+                    if a - spot >= size:
+                        break
+                    spot = max(spot, b)
+            at[h] = spot
+            bisect.insort(placed, (spot, spot + size, first, last))
+        return at, max([p[1] for p in placed], default=0)
+
+
+class _Text:
+    """Writes the flat function."""
+
+    def __init__(self, p: Problem, memory: Memory):
+        self.p, self.memory = p, memory
+        self.space: dict[str, Any] = {"nd": np.ndarray, "empty": np.empty, "copy": np.copyto,
+                                      "parallel": jit.parallel}
+        self.lines: list[str] = []
+        self.made: set[int] = set()
+        self.flat: dict[int, str] = {}            # chain → name of its array
+        self.views: list[tuple] = []              # (chain, memory type, shape, strides, byte offset in it)
+        self.named: dict[tuple, str] = {}
+        self.used: list[str] = []                 # names of the arena's views
+        self.temporary = [h for h in memory.members if h >= p.inputs and h not in memory.given
+                          and not any(v in memory.outputs for v in memory.members[h])]
+        self.at, self.bytes = memory.arena(self.temporary)
+
+    def name(self, value: Any, kind: str) -> str:
+        name = f"{kind}{len(self.space)}"
+        self.space[name] = value
+        return name
+
+    def memory_type(self, m: np.dtype) -> str:
+        self.space["m_" + m.name] = m
+        return "m_" + m.name
+
+    def array(self, v: int) -> str:
+        """The name of the flat array in which value v lies."""
+        if v < self.p.inputs:
+            return f"i{v}"
+        head = self.memory.chain[v]
+        if head in self.memory.given:
+            return f"i{self.memory.given[head]}"
+        d, numel = self.p.values[head]
+        if head in self.at:
+            return self.view(head, d.numpy, (numel,), None, 0)
+        name = f"o{head}"
+        if head not in self.made:
+            self.made.add(head)
+            self.lines.append(f"{name} = empty({numel}, {self.memory_type(d.numpy)})")
+        return name
+
+    def view(self, head: int, memory: np.dtype, shape: tuple, strides: tuple | None, offset: int) -> str:
+        key = (head, memory, shape, strides, offset)
+        if key not in self.named:
+            self.named[key] = f"t{len(self.used)}"
+            self.used.append(self.named[key])
+            self.views.append((self.at[head] + offset, memory, shape, strides))
+        return self.named[key]
+
+    def shaped(self, v: int, dtype: D.dtype, layout: Layout) -> str:
+        """An ndarray of that layout on a value."""
+        m = dtype.numpy
+        shape, k = tuple(layout.shape), m.itemsize
+        strides = None if layout.contiguous else tuple([s * k for s in layout.strides])
+        if not layout.numel:
+            return f"empty({shape}, {self.memory_type(m)})"
+        flat = self.array(v)
+        head = self.memory.chain.get(v, v)
+        if head in self.at:
+            return self.view(head, m, shape, strides, layout.offset * k)
+        if strides is None and not layout.offset and self.p.values[v] == (dtype, layout.numel):
+            return f"{flat}.reshape({shape})"
+        return f"nd({shape}, {self.memory_type(m)}, {flat}, {layout.offset * k}, {strides})"
+
+    def before(self, v: int) -> None:
+        """Copy the block of which a part is about to be written."""
+        old = self.memory.copied.get(v)
+        if old is not None:
+            self.lines.append(f"copy({self.array(v)}, {self.array(old)})")
+
+    def step(self, n: int, work: Kernel | Task, graph: Graph) -> None:
+        if isinstance(work, Kernel):
+            for s in work.stores:
+                self.before(s.value)
+            args = [self.array(x.value) for x in [*work.stores, *work.loads]]
+            args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
+                     for k in work.numbers]
+            args += map(str, work.fixed)
+            if parallel(work):
+                self.lines.append(f"parallel({self.name(work.native, 'k')}, {work.items}, {work.cost:.1f}, "
+                                  f"({', '.join(args)},))")
+            else:
+                self.lines.append(f"{self.name(work.native.call, 'k')}(0, {work.items}, {', '.join(args)})")
+            return
+        for w in work.outs:
+            if w is not None:
+                self.before(w.value)
+        if work.kind == "fold":
+            run = self.name(_launches(graph.nodes[work.node]), "f")
+            self.lines.append(f"{run}({self.array(work.outs[0].value)}, {self.array(work.ins[0].value)})")
+        else:
+            self._call(work)
+
+    def _call(self, t: Task) -> None:
+        op = t.what
+        seen = [s for v in t.args.values() for s in (v if isinstance(v, list) else [v]) if type(s) is Seen]
+        half = lambda s: s.dtype.itemsize == 2 and s.dtype.is_floating_point
+        written = [w for w in t.outs if w is not None]
+        if op.half != "native" and any(map(half, [*seen, *written])):
+            # float32 copies go to the kernel and back: the op knows how
+            args = [self.array(s.value) for s in [*seen, *written]]
+            self.lines.append(f"{self.name(_tensors(t), 'c')}({', '.join(args)})")
+            return
+
+        def text(v: Any) -> str:
+            if type(v) is Seen:
+                return self.shaped(v.value, v.dtype, v.layout)
+            if isinstance(v, list) and any(type(x) is Seen for x in v):
+                return f"[{', '.join(map(text, v))}]"
+            return self.name(v, "a")
+        outs = ["None" if w is None else self.shaped(w.value, w.dtype, w.strides) for w in t.outs]
+        args = [text(t.args[k]) for k in op.params]
+        self.lines.append(f"{self.name(op.kernel(cpu), 'c')}({', '.join([*outs, *args])})")
+
+    def finish(self) -> tuple[str, int, list, dict]:
+        p, memory = self.p, self.memory
+        results = []
+        for o, v in enumerate(p.outputs):
+            first = v not in p.outputs[:o]
+            if v < p.inputs:
+                results.append(f"i{v}.copy()")
+            elif first:
+                results.append(self.array(v))
+            else:
+                results.append(f"{self.array(v)}.copy()")
+        head = []
+        if p.inputs:
+            head.append(f"[{', '.join(f'i{i}' for i in range(p.inputs))}] = inputs")
+        if p.numbers:
+            head.append(f"[{', '.join(f'n{i}' for i in range(len(p.numbers)))}] = numbers")
+        if self.used:
+            head.append(f"({', '.join(self.used)},) = arena")
+        body = [*head, *self.lines, f"return [{', '.join(results)}]"]
+        source = "\n".join(["def run(inputs, numbers, arena):", *["    " + line for line in body]]) + "\n"
+        assert memory.p is p
+        return source, self.bytes, self.views, self.space
+
+
+def _launches(node: Any):
+    """A fold in the loops of eager mode: run(result array, input array)."""
+    dims, _, dtype = node.extra
+    x, o = node.ins[0], node.outs[0]
+    like = interpret.tensor_on(np.empty(0, x.dtype.numpy), x.layout, x.dtype)
+    compute, _ = node.what.dtype(x.dtype if dtype is None else dtype)
+    if dtype is not None and dtype.category < D.FLOAT:
+        compute = dtype
+    launches = node.what.launches(like, o.dtype, dims, compute_name(compute))
+    offset = x.layout.offset
+
+    def run(out, a):
+        for launch in launches:
+            a = launch(out, a, offset)
+    return run
+
+
+def _tensors(t: Task):
+    """A call through its op, on tensors: run(arrays of arguments and results in order)."""
+    op, args = t.what, t.args
+    outs = [None if w is None else (w.dtype, w.strides) for w in t.outs]
+
+    def run(*arrays):
+        it = iter(arrays)
+        see = lambda v: interpret.tensor_on(next(it), v.layout, v.dtype) if type(v) is Seen else \
+            [see(x) for x in v] if isinstance(v, list) else v
+        values = {k: see(v) for k, v in args.items()}
+        op.launch(values, [None if w is None else interpret.tensor_on(next(it), w[1], w[0]) for w in outs])
+    return run

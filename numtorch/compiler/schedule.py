@@ -1,0 +1,637 @@
+"""Graph → groups: which nodes become one kernel.
+
+Tasks are the graph's nodes on plain numbers: a task has axes, and an operand is an affine function of them
+(strides and an offset into a block of memory). A group has loop axes; each member stands in it by telling,
+for each loop axis, which of its own axes runs along it and in which steps, or that it does not vary there. A
+member may read what another one writes in the same group if both touch the same element in the same
+iteration: then the strides along all loop axes agree. That one comparison covers transposes, reshapes,
+broadcasts and slices; loop axes are split where a view cuts them (mixed-radix digits of the memory index)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+from .. import dtypes as D
+from ..dispatch import compute_name
+from ..kernels import emit
+from ..layouts import collapse, expanded
+from .graph import Graph, Ref
+
+MEMBERS = 96   # nodes of one kernel
+ARRAYS = 48    # arrays of one kernel: beyond it address arithmetic costs more than a store saves
+ROWS = 64      # a broadcast along new axes joins only where so many rows can be shared out,
+SHORT = 4096   # or where the row is so short
+CHUNK = 32_768
+LIGHT = 1.0    # nanoseconds: work on a few values that may be done again for every row rather than stored
+
+
+class Access(NamedTuple):
+    """Elements of a value as a task reads them."""
+    value: int
+    dtype: D.dtype
+    strides: tuple[int, ...]
+    offset: int
+
+
+class Number(NamedTuple):
+    """A number that is an input of the program: `slot` in its list. `dtype`: of the tensor it fills, None for
+    an operand of its own."""
+    slot: int
+    kind: type
+    dtype: D.dtype | None = None
+
+
+class Write(NamedTuple):
+    """Elements that a task writes; `base`: the value of the block before, where elements of it stay, or -1."""
+    value: int
+    dtype: D.dtype
+    strides: tuple[int, ...]
+    offset: int
+    base: int
+
+
+class Seen(NamedTuple):
+    """A tensor argument of a call."""
+    value: int
+    layout: Any
+    dtype: D.dtype
+
+
+class Task:
+    """One node. `what`: of a map the scalar expressions' builder, of a fold (Fold, type computed in), of a
+    call the op; `dims`: axes that a fold runs over; `args`: a call's arguments by name."""
+
+    __slots__ = ("kind", "name", "shape", "ins", "outs", "what", "dims", "args", "node", "form", "effect",
+                 "numel", "cost")
+
+    def __init__(self, kind: str, name: str, shape: tuple[int, ...], ins: list, outs: list, what: Any,
+                 node: int):
+        self.kind, self.name, self.shape, self.ins, self.outs, self.what = kind, name, shape, ins, outs, what
+        self.node, self.numel = node, prod(shape)
+        self.dims: frozenset[int] = frozenset()
+        self.args: dict[str, Any] = {}
+        self.form: Any = ()
+        self.effect = False
+        self.cost = 0.3                              # nanoseconds an element takes
+
+    def reads(self) -> list[int]:
+        """The values it needs."""
+        if self.kind == "call":
+            found = [s.value for v in self.args.values() for s in (v if isinstance(v, list) else [v])
+                     if type(s) is Seen]
+        else:
+            found = [a.value for a in self.ins if type(a) is Access]
+        return found + [w.base for w in self.outs if w is not None and w.base >= 0]
+
+
+class Problem:
+    """A graph as tasks. Values are numbered: the inputs first. `outputs` may name a value twice, or an
+    input."""
+
+    def __init__(self, graph: Graph):
+        self.tasks: list[Task] = []
+        self.values: list[tuple[D.dtype, int]] = []
+        self.numbers: list[type] = []
+        self.maker: dict[int, int] = {}          # value → task
+        self._same: dict[int, int] = {}          # value → the one it is a copy of
+        self._filled: dict[int, Number] = {}
+        ids: dict[int, int] = {}
+
+        def value(v) -> int:
+            i = ids.get(id(v))
+            if i is None:
+                i = ids[id(v)] = len(self.values)
+                self.values.append((v.dtype, v.numel))
+            return self._same.get(i, i)
+
+        for v in graph.inputs:
+            value(v)
+        self.inputs = len(graph.inputs)
+        for n, node in enumerate(graph.nodes):
+            if node.kind == "call":
+                self._call(n, node, value)
+            elif node.kind == "fold":
+                self._fold(n, node, value)
+            else:
+                self._map(n, node, value)
+        self.outputs = [value(v) for v in graph.outputs]
+        self._drop_fills()
+
+    def _number(self, v, dtype=None) -> Number:
+        self.numbers.append(type(v))
+        return Number(len(self.numbers) - 1, type(v), dtype)
+
+    def _write(self, o, shape, value) -> Write:
+        return Write(value(o.value), o.dtype, expanded(o.layout, shape), o.layout.offset,
+                     -1 if o.base is None else value(o.base))
+
+    def _add(self, task: Task) -> None:
+        for w in task.outs:
+            if w is not None:
+                self.maker[w.value] = len(self.tasks)
+        self.tasks.append(task)
+
+    def _map(self, n: int, node, value) -> None:
+        fill = node.kind == "fill"
+        shape = tuple(node.outs[0].layout.shape) if fill else tuple(node.what.shape)
+        ins: list[Any] = []
+        for v in node.ins:
+            if type(v) is not Ref:
+                ins.append(self._number(v))
+                continue
+            i = value(v.value)
+            known = self._filled.get(i)
+            if known is not None and known.dtype is v.dtype:
+                ins.append(known)
+            else:
+                ins.append(Access(i, v.dtype, expanded(v.layout, shape), v.layout.offset))
+        outs = [self._write(o, shape, value) for o in node.outs]
+        out = outs[0]
+        if out.base < 0 and (fill or (node.name == "copy" and type(ins[0]) is Number)):
+            known = ins[0]
+            if fill or known.dtype is out.dtype:
+                self._filled[out.value] = Number(known.slot, known.kind, out.dtype)
+        if node.name == "copy" and type(ins[0]) is Access and out.base < 0:
+            x = ins[0]
+            if x.dtype is out.dtype and x[2:] == out[2:4] and self.values[x.value] == self.values[out.value]:
+                self._same[out.value] = x.value
+                return
+        keep = [d for d, m in enumerate(shape) if m != 1]
+        cut = lambda a: a if type(a) is Number else a._replace(strides=tuple([a.strides[d] for d in keep]))
+        task = Task("map", node.name, tuple([shape[d] for d in keep]), [cut(a) for a in ins],
+                    [cut(w) for w in outs], None if fill else node.what.build, n)
+        task.form = "fill"
+        if not fill:
+            task.form, task.cost = (node.what.tag, node.what.names), node.what.cost
+        self._add(task)
+
+    def _fold(self, n: int, node, value) -> None:
+        dims, keepdim, dtype = node.extra
+        op, x, o = node.what, node.ins[0], node.outs[0]
+        shape = tuple(x.layout.shape)
+        compute, kind = op.dtype(x.dtype if dtype is None else dtype)
+        if dtype is not None and dtype.category < D.FLOAT:
+            compute = kind = dtype
+        left = iter(o.layout.strides)
+        steps = tuple([0 if d in dims else next(left) for d in range(len(shape))]) if not keepdim else \
+            tuple([0 if d in dims else s for d, s in enumerate(o.layout.strides)])
+        keep = [d for d, m in enumerate(shape) if m != 1]
+        read = tuple([x.layout.strides[d] for d in keep])
+        task = Task("fold", op.name, tuple([shape[d] for d in keep]),
+                    [Access(value(x.value), x.dtype, read, x.layout.offset)],
+                    [Write(value(o.value), o.dtype, tuple([steps[d] for d in keep]), o.layout.offset,
+                           -1 if o.base is None else value(o.base))], (op.fold, compute_name(compute)), n)
+        task.dims = frozenset(i for i, d in enumerate(keep) if d in dims)
+        task.form = (op.name, compute.name, kind.name)
+        self._add(task)
+
+    def _call(self, n: int, node, value) -> None:
+        def seen(v: Any) -> Any:
+            if type(v) is Ref:
+                return Seen(value(v.value), v.layout, v.dtype)
+            return [seen(x) for x in v] if isinstance(v, list) else v
+        args = {k: seen(v) for k, v in node.ins.items()}
+        outs = [None if o is None else Write(value(o.value), o.dtype, o.layout, 0,
+                                             -1 if o.base is None else value(o.base)) for o in node.outs]
+        task = Task("call", node.name, (), [], outs, node.what, n)
+        task.args, task.effect = args, node.extra == ("effect",)
+        self._add(task)
+
+    def _drop_fills(self) -> None:
+        """Tasks whose values nobody needs any more, since constants went into their readers."""
+        wanted = set(self.outputs)
+        kept = []
+        for t in reversed(self.tasks):
+            if t.effect or any(w is not None and w.value in wanted for w in t.outs):
+                kept.append(t)
+                wanted.update(t.reads())
+        self.tasks = kept[::-1]
+        self.maker = {w.value: i for i, t in enumerate(self.tasks) for w in t.outs if w is not None}
+
+
+class Group:
+    """Tasks that run as one kernel. `sizes`: its loop axes; `inner`: those that form a row (reduced, or added
+    by a broadcast), None where there are none; `form`: "map", "rows", "call", or "eager" for a fold alone."""
+
+    def __init__(self, form: str):
+        self.form = form
+        self.sizes: list[int] = []
+        self.members: list[tuple[int, list]] = []   # (task, per loop axis: (its own axis, step) or None)
+        self.inner: frozenset[int] | None = None
+        self.written: dict[int, tuple[list[int], int, D.dtype]] = {}
+        self.read: dict[int, list[int]] = {}        # outside values, with strides along the loop axes
+        self.why = ""                               # why it was not joined with what it reads
+
+    def copy(self) -> Group:
+        g = Group(self.form)
+        g.sizes, g.members, g.inner = list(self.sizes), [(t, list(a)) for t, a in self.members], self.inner
+        g.written = {v: (list(s), o, d) for v, (s, o, d) in self.written.items()}
+        g.read = {v: list(s) for v, s in self.read.items()}
+        g.why = self.why
+        return g
+
+    @property
+    def numel(self) -> int:
+        return prod(self.sizes)
+
+    def split(self, a: int, low: int) -> None:
+        """Loop axis a becomes two, the second one of size `low`."""
+        self.sizes[a:a + 1] = [self.sizes[a] // low, low]
+        for _, axes in self.members:
+            p = axes[a]
+            axes[a:a + 1] = [None, None] if p is None else [(p[0], p[1] * low), p]
+        for s in [*[w[0] for w in self.written.values()], *self.read.values()]:
+            s[a:a + 1] = [s[a] * low, s[a]]
+        if self.inner is not None:
+            self.inner = frozenset([*[b + (b > a) for b in self.inner], *[a + 1 for b in self.inner if b == a]])
+
+    def along(self, steps: Sequence[int], axes: Sequence) -> list[int]:
+        """Strides along the loop axes of an operand with these strides along a task's axes."""
+        return [0 if p is None else steps[p[0]] * p[1] for p in axes]
+
+
+class Scheduler:
+    """Joins tasks to groups, one by one in the order they were recorded."""
+
+    def __init__(self, problem: Problem):
+        self.problem, self.tasks = problem, problem.tasks
+        self.groups: dict[int, Group] = {}
+        self.of: dict[int, int] = {}                 # task → group
+        self.above: dict[int, int] = {}              # group → set of groups it depends on, as bits
+        self.bits: dict[int, int] = {}               # group → its own bits (those of groups it swallowed)
+        self._effect = -1
+        for i, t in enumerate(self.tasks):
+            self._place(i, t)
+
+    # ------------------------------------------------------------------------------------------ choice
+    def _place(self, i: int, t: Task) -> None:
+        makers = self._makers(t)
+        if t.kind == "call":
+            g = Group("call")
+            g.members = [(i, [])]
+            extra = [self._effect] if t.effect and self._effect >= 0 else []
+            self._put(i, g, [], [*makers, *extra])
+            if t.effect:
+                self._effect = self.of[i]
+            return
+        joined: list[int] = []
+        best: Group | None = None
+        why = ""
+        # the group with most of the elements first: what it lacks is added to it. Again for those that had to
+        # wait until what lies between is in.
+        order = sorted([m for m in makers if self.groups[m].form not in ("call", "eager")],
+                       key=lambda m: (-self.groups[m].numel, -m))
+        for gid in [*order, *order]:
+            if gid in joined:
+                continue
+            if self._cycle([*joined, gid], makers):
+                why = why or "something between them runs apart"
+                continue
+            if best is None:
+                found, said = self.join(self.groups[gid], i, t)
+            else:
+                found, said = self.merge(best, self.groups[gid], i, t)
+            if found is None:
+                why = why or said
+            else:
+                best, joined = found, [*joined, gid]
+        if best is None:
+            for gid in self._siblings(t):
+                if gid not in makers and not self._cycle([gid], makers):
+                    found, _ = self.join(self.groups[gid], i, t)
+                    if found is not None:
+                        best, joined = found, [gid]
+                        break
+        if best is None:
+            best = self._alone(i, t)
+            best.why = why
+        self._put(i, best, joined, makers)
+
+    def _makers(self, t: Task) -> list[int]:
+        """Groups whose values the task reads."""
+        out: dict[int, None] = {}
+        for v in t.reads():
+            m = self.problem.maker.get(v)
+            if m is not None:
+                out[self.of[m]] = None
+        return list(out)
+
+    def _siblings(self, t: Task) -> list[int]:
+        """Groups as large that read the same memory, the latest first."""
+        mine = {a.value for a in t.ins if type(a) is Access and 0 not in a.strides}
+        if not mine:
+            return []
+        found = [gid for gid, g in self.groups.items()
+                 if g.form in ("map", "rows") and g.numel == t.numel and not mine.isdisjoint(g.read)]
+        return found[-1:-3:-1]
+
+    def _cycle(self, group: Sequence[int], makers: Sequence[int]) -> bool:
+        """Whether these groups with a task that needs `makers` would wait for themselves."""
+        mask = 0
+        for g in group:
+            mask |= self.bits[g]
+        above = 0
+        for g in group:
+            above |= self.above[g]
+        for m in makers:
+            if m not in group:
+                above |= self.above[m] | self.bits[m]
+        above &= ~mask
+        for m, bits in self.bits.items():
+            if bits & above and self.above[m] & mask:
+                return True
+        return False
+
+    def _put(self, i: int, g: Group, joined: Sequence[int], makers: Sequence[int]) -> None:
+        gid = joined[0] if joined else i
+        bits = 1 << i
+        above = 0
+        for m in joined:
+            bits |= self.bits.pop(m)
+            above |= self.above.pop(m)
+            for task, _ in self.groups.pop(m).members:
+                self.of[task] = gid
+        for m in makers:
+            if m not in joined:
+                above |= self.above[m] | self.bits[m]
+        above &= ~bits
+        if joined:
+            for m, a in self.above.items():
+                if a & bits:
+                    self.above[m] = a | above | bits
+        self.groups[gid], self.bits[gid], self.above[gid], self.of[i] = g, bits, above, gid
+
+    def _alone(self, i: int, t: Task) -> Group:
+        g = Group("map")
+        g.sizes = list(t.shape)
+        axes: list = [(k, 1) for k in range(len(t.shape))]
+        why = self._enter(g, i, t, axes)
+        if why:
+            g = Group("eager")
+            g.sizes, g.members = list(t.shape), [(i, axes)]
+        return g
+
+    # ------------------------------------------------------------------------------------------ joining
+    def join(self, group: Group, i: int, t: Task) -> tuple[Group | None, str]:
+        """The group with the task in it; or None and why not."""
+        if len(group.members) >= MEMBERS or len(group.read) + len(group.written) >= ARRAYS:
+            return None, "the kernel is large enough"
+        g = group.copy()
+        axes, why = self.fit(g, t)
+        if axes is None:
+            return None, why
+        why = self._enter(g, i, t, axes)
+        return (None, why) if why else (g, "")
+
+    def fit(self, g: Group, t: Task) -> tuple[list | None, str]:
+        """Where the task's axes lie among the loop axes of g, which may be split or added to."""
+        runs: dict[int, list[tuple[int, int]]] = {}   # task axis → (loop axis, step)
+        taken: list[bool] = [False] * len(g.sizes)
+
+        def cut(a: int, low: int) -> None:
+            g.split(a, low)
+            taken[a:a + 1] = [taken[a], taken[a]]
+            for k, run in runs.items():
+                runs[k] = [q for b, m in run
+                           for q in ([(a, m * low), (a + 1, m)] if b == a else [(b + (b > a), m)])]
+
+        def digits(k: int, step: int, where: Any) -> bool:
+            """Lay axis k along the loop axes that step through the same memory."""
+            rest, at = t.shape[k], step
+            run: list[tuple[int, int]] = []
+            while rest > 1:
+                w = where()
+                a = next((b for b in range(len(w)) if w[b] == at and not taken[b] and g.sizes[b] > 1), -1)
+                if a < 0:
+                    for b in range(len(w)):
+                        if not taken[b] and 0 < w[b] < at < w[b] * g.sizes[b] and at % w[b] == 0 \
+                                and g.sizes[b] % (at // w[b]) == 0:
+                            cut(b, at // w[b])
+                            run = [(c + (c > b), m) for c, m in run]
+                            a = b
+                            break
+                    if a < 0:
+                        return False
+                n = g.sizes[a]
+                if rest % n:
+                    if n % rest:
+                        return False
+                    cut(a, rest)
+                    run = [(c + (c > a), m) for c, m in run]
+                    a, n = a + 1, rest
+                taken[a] = True
+                run.append((a, at // step))
+                rest, at = rest // n, at * n
+            runs[k] = run
+            return True
+
+        inside = [a for a in t.ins if type(a) is Access and a.value in g.written]
+        inside.sort(key=lambda a: a.strides.count(0))
+        for x in inside:
+            if g.written[x.value][1] != x.offset:
+                return None, "it reads another part than was written"
+            for k, s in enumerate(x.strides):
+                if s and k not in runs and not digits(k, s, lambda x=x: g.written[x.value][0]):
+                    return None, "its index does not follow the loops that write what it reads"
+        for x in t.ins:
+            if type(x) is Access and x.value in g.read:
+                for k, s in enumerate(x.strides):
+                    if s and k not in runs:
+                        before = list(taken)
+                        if not digits(k, s, lambda x=x: g.read[x.value]) and len(before) == len(taken):
+                            taken[:] = before
+        left = [k for k in range(len(t.shape)) if k not in runs]
+        for k in list(left):
+            b = next((b for b in range(len(g.sizes)) if not taken[b] and g.sizes[b] == t.shape[k]), -1)
+            if b >= 0:
+                taken[b], runs[k] = True, [(b, 1)]
+                left.remove(k)
+        if left:
+            rows, row = g.numel, prod([t.shape[k] for k in left])
+            if g.inner is not None or not all(taken):
+                return None, "it has other loops"
+            if rows < ROWS and row > SHORT:
+                return None, "it repeats few values many times"
+            n = len(g.sizes)
+            for k in left:
+                runs[k] = [(len(g.sizes), 1)]
+                g.sizes.append(t.shape[k])
+            more = len(g.sizes) - n
+            for _, axes in g.members:
+                axes += [None] * more
+            for s in [*[w[0] for w in g.written.values()], *g.read.values()]:
+                s += [0] * more
+            g.inner = frozenset(range(n, len(g.sizes)))
+        place: list = [None] * len(g.sizes)
+        for k, run in runs.items():
+            for a, m in run:
+                place[a] = (k, m)
+        return place, ""
+
+    def _enter(self, g: Group, i: int, t: Task, axes: list) -> str:
+        """Put the task into g with those axes; why not, if not."""
+        if t.kind == "fold":
+            if None in axes:
+                return "it folds values of rows"
+            if nest(t) != "rows" or not t.dims:
+                return "its loops are of another kind"
+            over = frozenset(a for a, p in enumerate(axes) if p[0] in t.dims)
+            if g.inner is not None and g.inner != over:
+                return "it folds other axes"
+            g.inner, g.form = over, "rows"
+        g.members.append((i, axes))
+        for w in t.outs:
+            g.written[w.value] = (g.along(w.strides, axes), w.offset, w.dtype)
+        for a in t.ins:
+            if type(a) is Access and a.value not in g.written and a.value not in g.read:
+                g.read[a.value] = g.along(a.strides, axes)
+        return self._check(g)
+
+    def merge(self, g: Group, other: Group, i: int, t: Task) -> tuple[Group | None, str]:
+        """g (which holds the task) with the members of `other`, which the task reads too."""
+        if len(g.members) + len(other.members) > MEMBERS or \
+                len(g.read) + len(g.written) + len(other.read) + len(other.written) > ARRAYS:
+            return None, "the kernel is large enough"
+        g, h = g.copy(), other.copy()
+        there, why = self.fit(h, t)
+        if there is None:
+            return None, why
+        h.members.append((i, there))
+        mine = next(axes for task, axes in g.members if task == i)
+        at = len(h.members) - 1
+        # one digit of the task's index per loop axis, in both groups
+        moved = True
+        while moved:
+            moved = False
+            mine, there = next(axes for task, axes in g.members if task == i), h.members[at][1]
+            for k in range(len(t.shape)):
+                a = sorted([(p[1], q) for q, p in enumerate(mine) if p is not None and p[0] == k])
+                b = sorted([(p[1], q) for q, p in enumerate(there) if p is not None and p[0] == k])
+                for (m, q), (n, r) in zip(a, b):
+                    if m != n:
+                        return None, "its index does not follow the loops that write what it reads"
+                    x, y = g.sizes[q], h.sizes[r]
+                    if x != y:
+                        if max(x, y) % min(x, y):
+                            return None, "its index does not follow the loops that write what it reads"
+                        (g if x > y else h).split(q if x > y else r, min(x, y))
+                        moved = True
+                        break
+                if moved:
+                    break
+        key = {p: q for q, p in enumerate(there) if p is not None}
+        order: list[int | None] = [None if p is None else key.get(p) for p in mine]
+        rest = [r for r in range(len(h.sizes)) if there[r] is None]
+        for q in range(len(g.sizes)):
+            if order[q] is None and mine[q] is None:
+                found = [r for r in rest if h.sizes[r] == g.sizes[q]]
+                if found:
+                    order[q] = found[0]
+                    rest.remove(found[0])
+        if rest:
+            if g.inner is not None or h.inner is None or not set(rest) <= h.inner:
+                return None, "it has other loops"
+            for r in rest:
+                g.sizes.append(h.sizes[r])
+                order.append(r)
+                for _, axes in g.members:
+                    axes.append(None)
+            g.inner = frozenset(range(len(g.sizes) - len(rest), len(g.sizes)))
+        if h.inner is not None:
+            inner = frozenset(q for q, r in enumerate(order) if r in h.inner)
+            if g.inner is not None and g.inner != inner:
+                return None, "it folds other axes"
+            g.inner = inner
+        if "rows" in (g.form, h.form):
+            g.form = "rows"
+        known = {task for task, _ in g.members}
+        g.members += [(task, [None if r is None else axes[r] for r in order]) for task, axes in h.members
+                      if task not in known]
+        g.members.sort(key=lambda m: m[0])
+        g.written, g.read = {}, {}
+        for task, axes in g.members:
+            for w in self.tasks[task].outs:
+                g.written[w.value] = (g.along(w.strides, axes), w.offset, w.dtype)
+        for task, axes in g.members:
+            for x in self.tasks[task].ins:
+                if type(x) is Access and x.value not in g.written and x.value not in g.read:
+                    g.read[x.value] = g.along(x.strides, axes)
+        why = self._check(g)
+        return (None, why) if why else (g, "")
+
+    def _check(self, g: Group) -> str:
+        """Why g is not one kernel; "" if it is."""
+        inner = g.inner or frozenset()
+        steps: list[list[int]] = []
+        folded = []
+        for i, axes in g.members:
+            t = self.tasks[i]
+            still = frozenset(a for a, p in enumerate(axes) if p is None)
+            if still and still != inner:
+                return "it varies along other axes than the rest"
+            if any(w.base in g.written for w in t.outs):
+                return "it writes a part of what the kernel makes"
+            for x in t.ins:
+                if type(x) is not Access:
+                    continue
+                along = g.along(x.strides, axes)
+                w = g.written.get(x.value)
+                if w is None:
+                    steps.append(along)
+                elif w != (along, x.offset, x.dtype):
+                    return "its index does not follow the loops that write what it reads"
+            steps += [g.along(w.strides, axes) for w in t.outs]
+            if t.kind == "fold":
+                folded.append(g.along(t.ins[0].strides, axes))
+        if not inner:
+            return ""
+        row = sorted(inner)
+        if not folded:
+            light = sum(self.tasks[i].cost for i, axes in g.members if None in axes)
+            full = next(axes for _, axes in g.members if None not in axes)
+            wide = next(g.along(w.strides, a) for i, a in g.members if a is full for w in self.tasks[i].outs)
+            least = min([s for s in wide if s], default=0)
+            if light > LIGHT and not any(wide[a] == least for a in row):
+                return "its values would be computed again for each row"
+        loops, _ = collapse([g.sizes[a] for a in row], [[s[a] for a in row] for s in [*folded, *steps]])
+        return "the row is more than one loop" if len(loops) > 1 else ""
+
+
+def nest(t: Task) -> str:
+    """The loops in which eager mode runs a fold, by the strides of what it reads (kinds/reduction.py):
+    "rows", "columns" or "chunks"."""
+    x = t.ins[0]
+    kept = [d for d in range(len(t.shape)) if d not in t.dims]
+    over = sorted(t.dims)
+    ksize, (_, kx) = collapse([t.shape[d] for d in kept], [[t.outs[0].strides[d] for d in kept],
+                                                           [x.strides[d] for d in kept]])
+    rsize, (rx,) = collapse([t.shape[d] for d in over], [[x.strides[d] for d in over]])
+    lanes = [k for k in range(len(ksize)) if kx[k] == 1]
+    if not rsize:
+        return "rows"
+    if lanes and rx[-1] != 1 and ksize[lanes[0]] >= 8:
+        return "columns"
+    if not ksize and len(rsize) == 1 and rx[0] == 1 and rsize[0] > 2 * CHUNK:
+        return "chunks"
+    return "rows"
+
+
+def ordered(s: Scheduler) -> list[Group]:
+    """Groups so that each comes after those it needs, otherwise in the order of their last tasks."""
+    done = 0
+    out: list[Group] = []
+    waiting = sorted(s.groups, key=lambda g: s.bits[g].bit_length())
+    while waiting:
+        rest = []
+        for g in waiting:
+            if s.above[g] & ~done:
+                rest.append(g)
+            else:
+                done |= s.bits[g]
+                out.append(s.groups[g])
+        assert len(rest) < len(waiting), "groups wait for each other"
+        waiting = rest
+    return out
+
+
