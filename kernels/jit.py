@@ -11,6 +11,7 @@ Environment: NUMTORCH_CACHE=DIR moves the cache, `off` disables it. NUMBA_DISABL
 Python. NUMBA_BOUNDSCHECK=1 compiles with checked arrays instead of pointers."""
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -18,6 +19,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -283,13 +285,20 @@ def content_hash(fn: Callable, signature: tuple[str, ...], strict: bool = False)
 
 
 # ------------------------------------------------------------------------------------------------ disk cache
+DAY = 86_400.0  # seconds
+
+
 class Cache:
     """Object files by content hash in a folder that only this user can write. A damaged, foreign or
     group-writable entry is ignored, never loaded; writes are atomic."""
 
+    limit = 512 << 20  # bytes on disk; beyond, the entries not used for longest go
+    TRIM = 64          # writes between looks at the size
+
     def __init__(self) -> None:
         self.folder: str | None = None
         self._ready = False
+        self._writes = 0
 
     def _open(self) -> str | None:
         if not self._ready:
@@ -322,9 +331,13 @@ class Cache:
         except OSError:
             return None
         with os.fdopen(fd, "rb") as f:
-            if not _private(os.fstat(f.fileno()), stat.S_ISREG):
+            status = os.fstat(f.fileno())
+            if not _private(status, stat.S_ISREG):
                 return None
             blob = f.read()
+        if time.time() - status.st_mtime > DAY:
+            with contextlib.suppress(OSError):
+                os.utime(path)  # used: the time of change is the time of last use, to a day
         digest, data = blob[:32], blob[32:]
         return data if hashlib.sha256(key.encode() + data).digest() == digest else None
 
@@ -337,8 +350,35 @@ class Cache:
             with os.fdopen(fd, "wb") as f:
                 f.write(hashlib.sha256(key.encode() + data).digest() + data)
             os.replace(name, os.path.join(folder, key + ".o"))
+            if self._writes % self.TRIM == 0:
+                self.trim()
+            self._writes += 1
         except OSError:
             self.folder = None  # a full or read-only disk: go on without
+
+    def trim(self) -> None:
+        """Delete the entries not used for longest until three quarters of the limit are left, where there is
+        more than the limit, and what writers that were killed have left behind."""
+        folder = self._open()
+        if folder is None:
+            return
+        found = []
+        for entry in os.scandir(folder):
+            with contextlib.suppress(OSError):  # another process may be deleting too
+                status = entry.stat(follow_symlinks=False)
+                if entry.name.endswith(".o"):
+                    found.append((status.st_mtime, status.st_size, entry.path))
+                elif entry.name.startswith("tmp") and time.time() - status.st_mtime > DAY:
+                    os.unlink(entry.path)
+        total = sum(size for _, size, _ in found)
+        if total <= self.limit:
+            return
+        for _, size, path in sorted(found):
+            if total <= self.limit * 3 // 4:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+                total -= size
 
 
 def _private(st: os.stat_result, kind: Callable[[int], bool]) -> bool:
@@ -594,7 +634,6 @@ def compile(fn: Callable, signature: tuple[str, ...], strict: bool = False) -> N
             return known
         blob = cache.read(key)
         if blob is None:
-            import time
             start = time.perf_counter()
             try:
                 blob = _object_code(fn, signature, key, strict)

@@ -334,6 +334,17 @@ def unimplemented(kernel: str, d: D.dtype) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{TITLES[d.name]}'")
 
 
+PLANS = 4096  # plans kept in one table; beyond that many (shapes that never repeat) it starts anew
+
+
+def remember(plans: dict, key: tuple, plan: Any) -> Any:
+    """Keep a plan in a table that is bounded."""
+    if len(plans) >= PLANS:
+        plans.clear()
+    plans[key] = plan
+    return plan
+
+
 NUMBERS = (int, float, bool, complex, np.number, np.bool_)
 
 

@@ -14,8 +14,6 @@ import numtorch as torch
 from numtorch.dispatch import registry
 from numtorch.kernels import jit
 
-kind = sys.modules["numtorch.kinds.pointwise"]
-
 
 # ---------------------------------------------------------------------------------------------- plans
 def test_plans_follow_the_default_dtype():
@@ -38,15 +36,6 @@ def test_numpy_scalars_a_second_time(number, want):
     for _ in range(3):
         assert (x * number).tolist() == [want, want]
         assert torch.mul(x, number).tolist() == [want, want]
-
-
-def test_plans_do_not_pile_up(monkeypatch):
-    monkeypatch.setattr(kind, "PLANS", 16)
-    op = registry["add.op"]
-    for n in range(1, 40):
-        x = torch.ones(n)
-        assert (x.int() + x.double()).sum().item() == 2 * n
-    assert len(op.plans) <= 17
 
 
 # ---------------------------------------------------------------------------------------------- in place
@@ -241,8 +230,38 @@ def test_remembered_views_ask_for_the_same_arguments():
 
 
 def test_remembered_views_are_bounded():
-    from numtorch.dispatch import registry
-    from numtorch.kinds.view import SEEN
-    for n in range(1, SEEN + 100):
-        torch.empty(n, 1, device="cpu").select(0, n - 1)
-    assert len(registry["select"].seen) <= SEEN
+    from numtorch.dispatch import PLANS
+    for n in range(1, PLANS + 100):
+        torch.empty(n, 1).select(0, n - 1)
+    assert len(registry["select"].seen) <= PLANS
+
+
+def test_plans_are_bounded(monkeypatch):
+    """Shapes that never repeat do not take memory for ever."""
+    from numtorch import dispatch
+    from numtorch.ops import convert
+    monkeypatch.setattr(dispatch, "PLANS", 16)
+    tables = [registry["softmax"].plans, registry["sum"].plans, registry["mul"].plans, registry["add.op"].plans,
+              convert._moves]
+    for table in tables:
+        table.clear()
+    for n in range(2, 60):
+        x = torch.ones(n, 2)
+        y = (torch.softmax(x, 1).sum(0) * x).double()
+        assert (x.int() + y).shape == (n, 2)
+    assert all(0 < len(table) <= 16 for table in tables[1:])
+    assert len(tables[0]) <= 16
+
+
+def test_the_kernel_cache_is_bounded(tmp_path, monkeypatch):
+    """Of more than the limit, the entries used last stay."""
+    monkeypatch.setenv("NUMTORCH_CACHE", str(tmp_path / "kernels"))
+    cache = jit.Cache()
+    monkeypatch.setattr(cache, "limit", 10_000)
+    for i in range(20):
+        cache.write(f"k{i}", bytes(968))
+        os.utime(tmp_path / "kernels" / f"k{i}.o", (i, i))
+    assert cache.read("k3") == bytes(968)
+    cache.trim()
+    left = sorted(p.stem for p in (tmp_path / "kernels").iterdir())
+    assert "k3" in left and "k19" in left and "k4" not in left and len(left) == 7

@@ -13,6 +13,7 @@ from ..dispatch import (
     into,
     public_function,
     register,
+    remember,
 )
 from ..kernels import jit
 from ..tensor import Tensor
@@ -77,7 +78,7 @@ class Composite(Op):
                 if jit.DEBUG:
                     import sys
                     print(f"numtorch: {self.name} runs as its parts: {e}", file=sys.stderr)
-            self.plans[tuple(key)] = plan
+            remember(self.plans, tuple(key), plan)
         if isinstance(plan, Exception):
             return self.body(**args)
         return plan.run(tensors)[0]

@@ -30,6 +30,7 @@ from ..dispatch import (
     not_a_tensor,
     number,
     register,
+    remember,
     unimplemented,
     written,
 )
@@ -50,8 +51,6 @@ from .promotion import DEFAULT, Kind
 RESERVED = {"lo", "hi", "i", "r", "n", "q", "e", "b", "p", "a", "t"}
 
 
-# Plans kept for one op; beyond this many (shapes that never repeat) it starts anew.
-PLANS = 4096
 PLAIN = frozenset({int, float, bool, complex})
 
 
@@ -134,9 +133,7 @@ class Pointwise(Op):
         plan = self.plans.get(tuple(key))
         if plan is None:
             plan = self.plan(self.checked(values, target), target)
-            if len(self.plans) >= PLANS:
-                self.plans.clear()
-            self.plans[tuple(key)] = plan
+            remember(self.plans, tuple(key), plan)
         needs = needs and state.grad and bool(self.rules)
         if target is not None:
             node = None

@@ -22,14 +22,13 @@ from ..dispatch import (
     not_a_tensor,
     reduced_shape,
     register,
+    remember,
 )
 from ..kernels import emit
 from ..layouts import collapse, contiguous
 from ..tensor import Tensor
 from .promotion import DEFAULT, Kind
 
-# Plans kept for one op; beyond this many (shapes that never repeat) it starts anew.
-PLANS = 4096
 # Elements each first-phase item folds when one long row is split; fixed, so the result does not depend on
 # threads.
 CHUNK = 32_768
@@ -69,9 +68,7 @@ class Reduction(Op):
                args["keepdim"], args["dtype"])
         plan = self.plans.get(key)
         if plan is None:
-            if len(self.plans) >= PLANS:
-                self.plans.clear()
-            plan = self.plans[key] = self.plan(x, dim, args["keepdim"], args["dtype"])
+            plan = remember(self.plans, key, self.plan(x, dim, args["keepdim"], args["dtype"]))
         dims, layout, kind, launches = plan
         out = fresh(layout, kind, x.storage.device)
         if launches and state.lazy is not None and x.storage.device is cpu:

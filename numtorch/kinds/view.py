@@ -14,14 +14,13 @@ from ..dispatch import (
     not_a_tensor,
     public_function,
     register,
+    remember,
 )
 from ..dtypes import FLOAT
 from ..layouts import Layout
 from ..tensor import Tensor
 
 
-# Layouts of views remembered for one op; beyond this many it starts anew.
-SEEN = 4096
 NOTHING: dict = {}
 NONE: tuple = ()
 
@@ -112,10 +111,8 @@ class View(Op):
         bound = self.bind((input, *args), kwargs)
         result = self.apply(bound)
         if key is not None and type(result) is Tensor and input.storage.device is cpu:
-            if len(self.seen) >= SEEN:
-                self.seen.clear()
             statics = {n: bound[n] for n in self.statics if n in bound}
-            self.seen[input.layout.serial, key] = result.layout, statics
+            remember(self.seen, (input.layout.serial, key), (result.layout, statics))
         return result
 
 

@@ -5,7 +5,7 @@ from .. import devices
 from .. import dtypes as D
 from .. import layouts as L
 from ..autograd.modes import state
-from ..dispatch import NUMBERS, Meta, Node, check_inplace, edge, fresh, written
+from ..dispatch import NUMBERS, Meta, Node, check_inplace, edge, fresh, remember, written
 from ..kinds import Plan, composite
 from ..layouts import Layout
 from ..memory_format import channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format
@@ -82,8 +82,8 @@ def move(dst: Tensor, src: Tensor) -> None:
            bool(src.layout.offset or dst.layout.offset))
     plan = _moves.get(key)
     if plan is None:
-        plan = _moves[key] = Plan("copy", ("copy", name), copied.op.build(name), [("x", src)],
-                                  [(dst.layout, dst.dtype)], dst.layout.shape, there, 0.3)
+        plan = remember(_moves, key, Plan("copy", ("copy", name), copied.op.build(name), [("x", src)],
+                                          [(dst.layout, dst.dtype)], dst.layout.shape, there, 0.3))
     plan.run((src,), (dst,))
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd.modes import state
-from ..dispatch import TITLES, Meta, check_inplace, common_device, wrap_dim, written
+from ..dispatch import TITLES, Meta, check_inplace, common_device, remember, wrap_dim, written
 from ..dtypes import INT, int32, int64, uint8
 from ..dtypes import bool as bool_
 from ..kinds import composite, opaque
 from ..kinds.batching import Batched
 from ..kinds.memory import preserved, rowmajor
-from ..kinds.view import SEEN, shown
+from ..kinds.view import shown
 from ..layouts import broadcast, expanded, permuted, stride_order
 from ..tensor import Tensor, ndarray_of
 from .convert import twin
@@ -836,9 +836,7 @@ def getitem(x, key):
             return shown(x, found)
         got = _getitem(x, key)
         if known is not None and got.storage is x.storage and x.is_cpu:
-            if len(_views) >= SEEN:
-                _views.clear()
-            _views[known] = got.layout
+            remember(_views, known, got.layout)
         return got
     return _getitem(x, key)
 
