@@ -241,8 +241,7 @@ def test_plans_are_bounded(monkeypatch):
     from numtorch import dispatch
     from numtorch.ops import convert
     monkeypatch.setattr(dispatch, "PLANS", 16)
-    tables = [registry["softmax"].plans, registry["sum"].plans, registry["mul"].plans, registry["add.op"].plans,
-              convert._moves]
+    tables = [registry[name].plans for name in ("softmax", "sum", "mul", "add.op")] + [convert._moves]
     for table in tables:
         table.clear()
     for n in range(2, 60):
