@@ -20,6 +20,7 @@ from .devices import device, get_default_device, set_default_device
 from .dtypes import can_cast, finfo, get_default_dtype, iinfo, promote_types, result_type, set_default_dtype
 from .kernels.jit import get_num_threads
 from .layouts import Size
+from .legacy import STORAGES as _STORAGES
 from .legacy import TYPES as _TYPES
 from .legacy import TypedStorage, UntypedStorage, set_default_tensor_type
 from .memory_format import (
@@ -43,6 +44,7 @@ globals().update(ops.names["torch"])
 globals().update({_d.name: _d for _d in dtypes.ALL})
 globals().update(dtypes.ALIASES)
 globals().update(_TYPES)
+globals().update(_STORAGES)
 dtype = dtypes.dtype
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
@@ -60,16 +62,17 @@ from .random import (
 from .runner import install_as_torch
 from .settings import (
     are_deterministic_algorithms_enabled,
+    compiled_with_cxx11_abi,
+    get_deterministic_debug_mode,
     get_float32_matmul_precision,
     get_num_interop_threads,
     is_autocast_enabled,
-    is_complex,
-    is_floating_point,
-    is_nonzero,
+    is_deterministic_algorithms_warn_only_enabled,
     is_storage,
     is_tensor,
     is_warn_always_enabled,
     numel,
+    set_deterministic_debug_mode,
     set_float32_matmul_precision,
     set_flush_denormal,
     set_num_interop_threads,
@@ -97,6 +100,11 @@ from . import (
 from .version import __version__
 
 get_printoptions = getattr(printing, "get_printoptions", None)
+legacy_contiguous_format, OutOfMemoryError = contiguous_format, cuda.OutOfMemoryError
+DisableTorchFunction = overrides.DisableTorchFunction
+DisableTorchFunctionSubclass = overrides.DisableTorchFunctionSubclass
+Storage = _STORAGES["FloatStorage"]
+has_lapack, has_mkl, has_openmp, has_spectral = True, False, False, True
 
 
 _LAZY = ("_C", "amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
@@ -115,7 +123,8 @@ def __getattr__(name: str):
         except ModuleNotFoundError as error:
             if error.name != f"{__name__}.{name}":
                 raise
-    raise AttributeError(f"module 'torch' has no attribute '{name}'")
+    from .absent import FUNCTIONS, missing
+    raise AttributeError(missing(f"module 'torch' has no attribute '{name}'", name, FUNCTIONS))
 
 
 __all__ = [*[_n for _n in globals() if not _n.startswith("_")], *_FROM]

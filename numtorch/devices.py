@@ -13,7 +13,12 @@ class device:
     type: str
     index: int | None
 
-    def __new__(cls, type: str | int | device = "cpu", index: int | None = None) -> device:
+    def __new__(cls, type: str | int | device | None = None, index: int | None = None) -> device:
+        if type is None:
+            raise TypeError("device() received an invalid combination of arguments - got (), but expected "
+                            "one of:\n * (torch.device device)\n * (str type, int index = None)")
+        if type == "":
+            raise RuntimeError("Device string must not be empty")
         if isinstance(type, device):
             return type
         if isinstance(type, int):

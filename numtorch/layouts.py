@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from math import prod
 
+from .memory_format import strided
+
 
 class Size(tuple):
     """A shape: a tuple of int with `numel()`."""
@@ -81,8 +83,12 @@ class Layout:
         return f"Layout(shape={tuple(self.shape)}, strides={self.strides}, offset={self.offset})"
 
     def __eq__(self, other) -> bool:
-        return self is other or (isinstance(other, Layout) and self.shape == other.shape
-                                 and self.strides == other.strides and self.offset == other.offset)
+        return self is other or (self.shape == other.shape and self.strides == other.strides
+                                 and self.offset == other.offset if isinstance(other, Layout) else
+                                 other is strided)
+
+    def __str__(self) -> str:
+        return str(strided)  # x.layout in users' eyes
 
     def __hash__(self) -> int:
         return hash((tuple(self.shape), self.strides, self.offset))

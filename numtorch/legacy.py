@@ -222,6 +222,29 @@ class TypedStorage:
         return self
 
 
+class _StorageType(type):
+    """torch.FloatStorage: makes storages of its dtype; isinstance asks for it."""
+
+    _dtype: D.dtype
+
+    def __instancecheck__(cls, x) -> bool:
+        return isinstance(x, TypedStorage) and x.dtype is cls._dtype
+
+    def __call__(cls, *args) -> TypedStorage:
+        from .ops.create import empty, tensor
+        given = args[0] if args else 0
+        t = empty((given,), dtype=cls._dtype) if isinstance(given, int) else tensor(given, dtype=cls._dtype)
+        return storage_of(t)
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+    dtype = property(lambda cls: cls._dtype)
+
+
+STORAGES = {n + "Storage": _StorageType(n + "Storage", (), {"_dtype": d}) for n, d in _NAMES.items()}
+
+
 def storage_of(t: Tensor) -> TypedStorage:
     """t.storage(): the memory as elements."""
     return TypedStorage(t.storage, t.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from .kernels import jit
 from .tensor import Tensor
 
-_state = {"deterministic": False, "precision": "highest", "warn_always": False}
+_state = {"deterministic": False, "warn_only": False, "precision": "highest", "warn_always": False}
 
 
 def set_num_threads(n: int) -> None:
@@ -27,12 +27,42 @@ def set_num_interop_threads(n: int) -> None:
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Accepted: numtorch's algorithms are deterministic always."""
-    _state["deterministic"] = bool(mode)
+    _state["deterministic"], _state["warn_only"] = bool(mode), bool(warn_only)
 
 
 def are_deterministic_algorithms_enabled() -> bool:
     """What use_deterministic_algorithms was told."""
     return bool(_state["deterministic"])
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether use_deterministic_algorithms was told to warn only."""
+    return bool(_state["deterministic"] and _state["warn_only"])
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """use_deterministic_algorithms by number or name: 0 "default", 1 "warn", 2 "error"."""
+    if not isinstance(debug_mode, int | str):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    modes = ("default", "warn", "error")
+    if isinstance(debug_mode, str):
+        if debug_mode not in modes:
+            raise RuntimeError("invalid value of debug_mode, expected one of `default`, `warn`, `error`, but "
+                               f"got {debug_mode}")
+        debug_mode = modes.index(debug_mode)
+    if debug_mode not in (0, 1, 2):
+        raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
+    use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
+
+
+def get_deterministic_debug_mode() -> int:
+    """0, 1 or 2 (see set_deterministic_debug_mode)."""
+    return 0 if not _state["deterministic"] else 1 if _state["warn_only"] else 2
+
+
+def compiled_with_cxx11_abi() -> bool:
+    """True, as PyTorch's builds answer; nothing here is C++."""
+    return True
 
 
 def set_float32_matmul_precision(precision: str) -> None:
@@ -71,21 +101,6 @@ def is_storage(obj) -> bool:
     """Whether obj is a storage."""
     from .legacy import TypedStorage, UntypedStorage
     return isinstance(obj, TypedStorage | UntypedStorage)
-
-
-def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is a floating type."""
-    return input.dtype.is_floating_point
-
-
-def is_complex(input: Tensor) -> bool:
-    """Whether the dtype is complex."""
-    return input.dtype.is_complex
-
-
-def is_nonzero(input: Tensor) -> bool:
-    """Whether a one-element tensor is not zero."""
-    return bool(input)
 
 
 def numel(input: Tensor) -> int:

@@ -66,13 +66,19 @@ class Tensor(metaclass=_TensorType):
 
     def __new__(cls, *args, dtype=None, device=None, requires_grad=False):
         from .legacy import construct
-        t = construct(args, dtype, device)
+        where = devices.device("cpu" if device is None else device)
+        if where.type != "cpu":
+            raise RuntimeError("legacy constructor expects device type: cpu but device type: "
+                               f"{where.type} was passed")
+        t = construct(args, dtype, where)
         return t if cls is Tensor else t.as_subclass(cls)
 
     def __getattr__(self, name: str) -> Any:
         if name in _DEFAULTS:
             return _DEFAULTS[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        from .absent import METHODS, missing
+        words = f"'{type(self).__name__}' object has no attribute '{name}'"
+        raise AttributeError(missing(words, name, METHODS))
 
     # ------------------------------------------------------------------------------------------ construction
     def alias(self) -> Tensor:
@@ -209,7 +215,8 @@ class Tensor(metaclass=_TensorType):
     is_cpu = property(lambda self: self.storage.device.type == "cpu")
     is_meta = property(lambda self: self.storage.device.type == "meta")
     is_sparse = is_sparse_csr = is_quantized = is_nested = False
-    is_mkldnn = is_mps = is_xpu = is_vulkan = is_ipu = False
+    name = None
+    is_mkldnn = is_mps = is_xpu = is_vulkan = is_ipu = is_xla = is_maia = is_mtia = volatile = False
     is_leaf = property(lambda self: not self._requires or edge(self) is self)
 
     def is_floating_point(self) -> bool:
@@ -610,7 +617,7 @@ def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, at
 
 
 _DEFAULTS: dict[str, Any] = {"_grad": None, "_views": None, "_hooks": None, "_after": None,
-                             "_stamp": 0, "name": None, "_backward_hooks": None}
+                             "_stamp": 0, "_backward_hooks": None}
 
 
 def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..devices import device as _Device
 from ..kernels.cuda import runtime as _runtime
 from ..kernels.cuda.runtime import OutOfMemoryError as OutOfMemoryError
+from ..legacy import CUDA_TYPES as _CUDA_TYPES
 
 _NO_DEVICE = "numtorch found no CUDA device; NUMTORCH_CUDA=emulate runs CUDA kernels on the CPU, slowly."
 _NOT_COMPILED = f"Torch not compiled with CUDA enabled\n{_NO_DEVICE}"
@@ -337,3 +338,6 @@ def set_stream(stream: Stream | None) -> None:
     if stream is not None:
         default_stream()
         _streams[1:] = [stream]
+
+
+globals().update(_CUDA_TYPES)  # torch.cuda.FloatTensor and so on

@@ -18,7 +18,7 @@ from ..tensor import Tensor
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort",
            "scan", "linalg", "lapack", "factor", "random", "dropout", "special", "fft", "copies", "stats",
            "sample", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding",
-           "batch")
+           "batch", "surface")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {
@@ -138,8 +138,10 @@ def install() -> None:
             methods[inplace] = op.inplace
         elif isinstance(op, Composite):
             methods[inplace] = _by_copy(fn, name)
-    from . import write
+    from . import surface, write
     methods.update(write.METHODS)
+    for name in surface.IN_PLACE:
+        public("torch", name + "_", methods.get(name + "_") or getattr(Tensor, name + "_"))
     for name, fn in methods.items():
         setattr(Tensor, name, fn)
     _operators()

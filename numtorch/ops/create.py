@@ -363,7 +363,11 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
                       "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
                       "rather than torch.tensor(sourceTensor).",
                       stacklevel=2)
-        t = data.alias().clone() if dtype is None else data.alias().to(dtype, copy=True)
+        from ..overrides import DisableTorchFunctionSubclass
+        with DisableTorchFunctionSubclass():  # a plain tensor also of a subclass's
+            t = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
+        if device is None and devices._defaults[-1] is not devices.cpu:
+            device = devices._defaults[-1]
         t = t if device is None else t.to(device)
         return finish(t, requires_grad)
     dtype = check_dtype("tensor", dtype)
