@@ -55,7 +55,7 @@ FUNCTIONS = """
     sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor sparse_csc sparse_csc_tensor sparse_csr
     sparse_csr_tensor spmm sspaddmm sym_constrain_range sym_constrain_range_for_size sym_fresh_size
     thread_safe_generator torch torch_version uint1 uint2 uint3 uint4 uint5 uint6 uint7 unify_type_list
-    values_copy view_as_complex_copy view_as_real_copy vmap wait while_loop windows xpu"""
+    values_copy view_as_complex_copy view_as_real_copy wait while_loop windows xpu"""
 
 METHODS = """
     _addmm_activation _autocast_to_full_precision _autocast_to_reduced_precision _cdata

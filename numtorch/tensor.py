@@ -97,6 +97,7 @@ class Tensor(metaclass=_TensorType):
         t = new(cls)
         t.storage, t.layout, t.dtype = source.storage, source.layout, source.dtype
         t._requires, t._node, t._base = source._requires, source._node, source._base
+        t._views = None
         if source._base is not None:
             t._stamp = source._stamp
         return t

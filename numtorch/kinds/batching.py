@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..autograd.engine import Node, edge
+from ..autograd.engine import Node, edge, rebased, stamp_of
 from ..autograd.modes import state
 from ..dispatch import UNRECORDED, dims_of, fresh, wrap_dim, written
 from ..dtypes import FLOAT, result_type
 from ..layouts import Layout, contiguous
+from ..overrides import disabled_torch_function
 from ..storage import Storage
 from ..tensor import Tensor
 
@@ -70,6 +71,7 @@ class Batched(Tensor):
     `mapped`, one value for all of them."""
 
     __slots__ = ("value", "level", "mapped", "path")
+    __torch_function__ = disabled_torch_function
     value: Tensor
     level: int
     mapped: bool
@@ -325,7 +327,7 @@ class Batcher:
         base = x._base if x._base is not None else x
         path = (*(x.path if x._base is not None else ()), (op, params))
         for t in out if isinstance(out, tuple) else (out,):
-            t._base, t.path, t._stamp = base, path, base._rebased_ if state.grad else UNRECORDED
+            t._base, t.path, t._stamp = base, path, stamp_of(base) if state.grad else UNRECORDED
             if state.grad and not x._requires:
                 base.watch(t)
         return out
@@ -561,7 +563,7 @@ def rebase(x: Batched, base: Batched, node: Node) -> None:
         from ..autograd.engine import awaken
         awaken(base)
     base._node, base._requires = made, True
-    base._rebased_ += 1
+    rebased(base)
     rederive(x)
 
 
@@ -570,4 +572,4 @@ def rederive(x: Batched) -> None:
     base = x._base
     again = base.alias()
     again._requires, again._node = base._requires, base._node
-    x._node, x._requires, x._stamp = follow(again, x.path)._node, True, base._rebased_
+    x._node, x._requires, x._stamp = follow(again, x.path)._node, True, stamp_of(base)
