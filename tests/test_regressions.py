@@ -264,3 +264,23 @@ def test_the_kernel_cache_is_bounded(tmp_path, monkeypatch):
     cache.trim()
     left = sorted(p.stem for p in (tmp_path / "kernels").iterdir())
     assert "k3" in left and "k19" in left and "k4" not in left and len(left) == 7
+
+
+def test_fast_paths_pass_errors_on():
+    """An error of the tape, of a hook or of a rule is the caller's: the operation does not run again."""
+    calls = []
+
+    def pack(t):
+        calls.append(t)
+        raise TypeError("of the hook")
+    x = torch.ones(3, requires_grad=True)
+    for f in (lambda: x.exp(), lambda: x * x, lambda: x * 2.0):
+        calls.clear()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            try:
+                f()
+            except TypeError as e:
+                assert str(e) == "of the hook"
+        assert len(calls) <= 1
+    bits = torch.ones(3).view(torch.int32)
+    assert (bits + 1).tolist() == [1065353217] * 3 and (-bits).tolist() == [-1065353216] * 3

@@ -341,50 +341,56 @@ def _unary(op: Pointwise) -> Callable:
     plan = op.needs(op.inputs) if op.inputs else ()
     simple = len(op.inputs) == 1 and set(plan) <= {"out", op.params[0]}
 
+    def first(input) -> tuple | None:
+        if not (isinstance(input, Tensor) and input.layout.dense and input.dtype not in flat
+                and state.lazy is None and input.storage.device is cpu):
+            return None
+        k = _flat(op, input.dtype, None)
+        if k is not None:
+            flat[input.dtype] = k
+        return k
+
     def call(input=MISSING, *more, out=None):
         try:
             layout = input.layout
-            if layout.dense and out is None and not more:
-                k = flat[input.dtype]
-                n = layout.numel
-                a = empty(n, k[2])
+            k = flat[input.dtype] if layout.dense and out is None and not more else None
+        except (KeyError, AttributeError):  # a dtype not met yet, or no tensor
+            k = first(input) if out is None and not more else None
+        if k is not None:
+            n = layout.numel
+            a = empty(n, k[2])
+            try:
                 if n < state.small:
                     k[0](0, n, a, input.storage.array)
                 elif state.lazy is not None:
                     return op(input)
                 else:
                     jit.parallel(k[1], n, cost, (a, input.storage.array))
-                s = new(Storage)
-                s.array, s.device, s.version = a, cpu, 0
-                if modes.inferring:
-                    s.version = modes.born()
-                t = new(Tensor)
-                t.storage, t.layout, t.dtype = s, layout, k[3]
-                t._requires, t._node, t._base, t._views = False, None, None, None
-                if input._requires and rules and state.grad:
-                    if simple and input._base is None and not state.packers:
-                        node = new(Node)
-                        node.op, node.shapes, node.names, node.values = op, None, plan, NOTHING
-                        e = input._node
-                        node.edges = (input if e is None else e,)
-                        if plan:
-                            saved = [t.alias() if p == "out" else input for p in plan]
-                            node.saved, node.versions = saved, versions(saved)
-                        else:
-                            node.saved = node.versions = NONE
-                        node.extra, node.outputs, node.seq = None, 1, next(clock)
-                        t._requires, t._node = True, node
+            except TypeError:  # the memory was made as another type (x.view(dtype))
+                return op(input)
+            s = new(Storage)
+            s.array, s.device, s.version = a, cpu, 0
+            if modes.inferring:
+                s.version = modes.born()
+            t = new(Tensor)
+            t.storage, t.layout, t.dtype = s, layout, k[3]
+            t._requires, t._node, t._base, t._views = False, None, None, None
+            if input._requires and rules and state.grad:
+                if simple and input._base is None and not state.packers:
+                    node = new(Node)
+                    node.op, node.shapes, node.names, node.values = op, None, plan, NOTHING
+                    e = input._node
+                    node.edges = (input if e is None else e,)
+                    if plan:
+                        saved = [t.alias() if p == "out" else input for p in plan]
+                        node.saved, node.versions = saved, versions(saved)
                     else:
-                        op.record({op.params[0]: input}, t)
-                return t
-        except (KeyError, AttributeError, TypeError):
-            if isinstance(input, Tensor) and input.layout.dense and input.dtype not in flat and out is None \
-                    and state.lazy is None and input.storage.array is not None \
-                    and input.storage.device is cpu:
-                k = _flat(op, input.dtype, None)
-                if k is not None:
-                    flat[input.dtype] = k
-                    return call(input)
+                        node.saved = node.versions = NONE
+                    node.extra, node.outputs, node.seq = None, 1, next(clock)
+                    t._requires, t._node = True, node
+                else:
+                    op.record({op.params[0]: input}, t)
+            return t
         if input is MISSING or more:
             return op(*(() if input is MISSING else (input, *more)))
         return op(input) if out is None else op(input, out=out)
@@ -403,74 +409,82 @@ def _binary(op: Pointwise) -> Callable:
              for wanted in ((), (px,), (py,), (px, py)) if op.inputs]
     simple = set(op.inputs) == {px, py} and set(plans[3]) <= {"out", px, py}
 
+    def first(input, other, number: dict | None) -> tuple | None:
+        if not (isinstance(input, Tensor) and input.layout.dense and input.storage.device is cpu
+                and state.lazy is None):
+            return None
+        if number is None and not (isinstance(other, Tensor) and other.layout is input.layout
+                                   and other.dtype is input.dtype):
+            return None
+        table = flat if number is None else number
+        if input.dtype in table:
+            return None
+        k = _flat(op, input.dtype, None if number is None else type(other))
+        if k is not None:
+            table[input.dtype] = k
+        return k
+
     def call(input=MISSING, other=MISSING, *more, out=None):
+        number = numbered.get(type(other))
         try:
             layout = input.layout
-            if layout.dense and out is None and not more:
-                d = input.dtype
-                number = numbered.get(type(other))
-                if number is not None:
-                    k = number[d]
-                elif layout is other.layout and d is other.dtype:
-                    k = flat[d]
-                else:
-                    return op(input, other)
-                n = layout.numel
-                a = empty(n, k[2])
+            d = input.dtype
+            if not layout.dense or out is not None or more:
+                k = None
+            elif number is not None:
+                k = number[d]
+            else:
+                k = flat[d] if layout is other.layout and d is other.dtype else None
+        except (KeyError, AttributeError):  # dtypes not met yet, or no tensor
+            k = first(input, other, number) if out is None and not more else None
+        if k is not None:
+            n = layout.numel
+            a = empty(n, k[2])
+            y = other if number is not None else other.storage.array
+            try:
                 if n < state.small:
-                    k[0](0, n, a, input.storage.array, other if number is not None else other.storage.array)
+                    k[0](0, n, a, input.storage.array, y)
                 elif state.lazy is not None:
                     return op(input, other)
                 else:
-                    jit.parallel(k[1], n, cost, (a, input.storage.array,
-                                                 other if number is not None else other.storage.array))
-                s = new(Storage)
-                s.array, s.device, s.version = a, cpu, 0
-                if modes.inferring:
-                    s.version = modes.born()
-                t = new(Tensor)
-                t.storage, t.layout, t.dtype = s, layout, k[3]
-                t._requires, t._node, t._base, t._views = False, None, None, None
-                if number is not None:
-                    if input._requires and rules and state.grad:
-                        op.record({px: input, py: other}, t)
-                elif (input._requires or other._requires) and rules and state.grad:
-                    if simple and input._base is None and other._base is None and not state.packers:
-                        node = new(Node)
-                        ex = ey = None
-                        if input._requires:
-                            ex = input._node
-                            if ex is None:
-                                ex = input
-                        if other._requires:
-                            ey = other._node
-                            if ey is None:
-                                ey = other
-                        plan = plans[(ex is not None) + 2 * (ey is not None)]
-                        node.op, node.edges, node.shapes = op, (ex, ey), None
-                        node.names, node.values = plan, NOTHING
-                        if plan:
-                            saved = [input if p is px else other if p is py else t.alias() for p in plan]
-                            node.saved, node.versions = saved, versions(saved)
-                        else:
-                            node.saved = node.versions = NONE
-                        node.extra, node.outputs, node.seq = None, 1, next(clock)
-                        t._requires, t._node = True, node
+                    jit.parallel(k[1], n, cost, (a, input.storage.array, y))
+            except TypeError:  # the memory was made as another type (x.view(dtype))
+                return op(input, other)
+            s = new(Storage)
+            s.array, s.device, s.version = a, cpu, 0
+            if modes.inferring:
+                s.version = modes.born()
+            t = new(Tensor)
+            t.storage, t.layout, t.dtype = s, layout, k[3]
+            t._requires, t._node, t._base, t._views = False, None, None, None
+            if number is not None:
+                if input._requires and rules and state.grad:
+                    op.record({px: input, py: other}, t)
+            elif (input._requires or other._requires) and rules and state.grad:
+                if simple and input._base is None and other._base is None and not state.packers:
+                    node = new(Node)
+                    ex = ey = None
+                    if input._requires:
+                        ex = input._node
+                        if ex is None:
+                            ex = input
+                    if other._requires:
+                        ey = other._node
+                        if ey is None:
+                            ey = other
+                    plan = plans[(ex is not None) + 2 * (ey is not None)]
+                    node.op, node.edges, node.shapes = op, (ex, ey), None
+                    node.names, node.values = plan, NOTHING
+                    if plan:
+                        saved = [input if p is px else other if p is py else t.alias() for p in plan]
+                        node.saved, node.versions = saved, versions(saved)
                     else:
-                        op.record({px: input, py: other}, t)
-                return t
-        except (KeyError, AttributeError, TypeError):
-            if (isinstance(input, Tensor) and input.layout.dense and out is None
-                    and input.storage.device is cpu and state.lazy is None):
-                kind = type(other) if type(other) in numbered else None
-                if kind is not None or (isinstance(other, Tensor) and other.layout is input.layout
-                                        and other.dtype is input.dtype):
-                    table = flat if kind is None else numbered[kind]
-                    if input.dtype not in table:
-                        k = _flat(op, input.dtype, kind)
-                        if k is not None:
-                            table[input.dtype] = k
-                            return call(input, other)
+                        node.saved = node.versions = NONE
+                    node.extra, node.outputs, node.seq = None, 1, next(clock)
+                    t._requires, t._node = True, node
+                else:
+                    op.record({px: input, py: other}, t)
+            return t
         if other is MISSING or more:
             return op(*(() if input is MISSING else (input,) if other is MISSING else (input, other, *more)))
         return op(input, other) if out is None else op(input, other, out=out)

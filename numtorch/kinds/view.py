@@ -20,8 +20,6 @@ from ..dtypes import FLOAT
 from ..layouts import Layout
 from ..tensor import Tensor
 
-
-NOTHING: dict = {}
 NONE: tuple = ()
 
 
@@ -33,7 +31,7 @@ class View(Op):
     def __init__(self, body, vjp, at, name, packs: str | None):
         super().__init__(body, vjp, at, name)
         self.packs = packs
-        # (serial of a layout, the other arguments) → (layout of the view, what its rule needs of the arguments)
+        # (serial of a layout, the other arguments) → (layout of the view, what its rule needs of them)
         self.seen: dict[tuple, tuple[Layout, dict]] = {}
         needed = self.needs(self.inputs) if self.inputs else ()
         self.statics = tuple([n for n in needed if n != "x_meta"])
@@ -92,7 +90,8 @@ class View(Op):
             if not plain or input._base is not None or input.storage.device is not cpu:
                 return self.first(input, given, kwargs, None)
             t = new(Tensor)
-            t.storage, t.layout, t.dtype, t._requires, t._base = input.storage, layout, input.dtype, True, input
+            t.storage, t.layout, t.dtype = input.storage, layout, input.dtype
+            t._requires, t._base = True, input
             t._stamp, t._views = stamp_of(input), None
             node = new(Node)
             e = input._node
