@@ -1,5 +1,5 @@
-"""Expressions whose values or errors (type and first line) are PyTorch's: wrong arguments, out= that overlaps its
-inputs, writes through views and to inference tensors, requires_grad. T is the library."""
+"""Expressions whose values or errors (type and first line) are PyTorch's: wrong arguments, out= that overlaps
+its inputs, writes through views and to inference tensors, requires_grad. T is the library."""
 import pytest
 
 import numtorch
