@@ -652,6 +652,8 @@ def tensor_from(array: np.ndarray, dtype: D.dtype | None = None) -> Tensor:
         flat = np.lib.stride_tricks.as_strided(array, (layout.span(),), (array.itemsize,))
         t.storage, t.layout = Storage(flat), contiguous(array.shape).at(array.shape, strides, 0)
     t.dtype, t._requires, t._node, t._base, t._views = d, False, None, None, None
+    if state.lazy is not None:
+        state.lazy.bear(t.storage)
     return t
 
 

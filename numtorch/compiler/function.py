@@ -1,22 +1,211 @@
-"""numtorch.compile: a function whose operations run as compiled graphs."""
+"""numtorch.compile: a function whose operations run as compiled graphs.
+
+A call is looked up among the entries made before: an entry holds what must be as it was (guards), the program
+that computes everything, and where results go. Where none fits, the function runs once under a Tracer, which
+gives its results and, if Python had nothing to do with the values in between, a new entry."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..autograd.engine import FREED, Node, Output, clock, edge
+from ..autograd.engine import run as reverse
 from ..autograd.modes import state
+from ..layouts import Layout
+from ..storage import Storage
+from ..tensor import Tensor
+from ..utils._pytree import tree_flatten, tree_unflatten
 from . import interpret
-from .lazy import Tracer
+from .environment import Environment, modes
+from .graph import Graph, Value
+from .interpret import tensor_on
+from .lazy import Symbol, Tracer, held
+from .watch import Watch
 
 SMALL = state.small
+ENTRIES = 16   # specialisations of one function; beyond them it is traced every call
+TRIES = 8      # traces without an entry, after which none is looked for
+
+
+class Backward:
+    """The op of the tape's node for a compiled call: its backward is a program too."""
+
+    name = node_name = "CompiledFunctionBackward"
+
+    def __init__(self, program: Any, saved: Sequence[int], arrive: Sequence[int], given: Sequence[int]):
+        # positions in the program's inputs of saved values and cotangents; per edge, its output or -1
+        self.program, self.saved, self.arrive, self.given = program, saved, arrive, given
+        self.metas: list[tuple] = []
+
+    def backward(self, node: Node, grads: Sequence[Any]) -> list:
+        if state.grad:
+            raise RuntimeError("torch.compile with aot_autograd does not currently support double backward")
+        known = node.known()
+        arrays: list[Any] = [None] * (len(self.saved) + len(self.arrive))
+        for i, at in enumerate(self.saved):
+            t = known[f"s{i}"]
+            arrays[at] = t.storage.array
+        for at, g, (layout, dtype) in zip(self.arrive, grads, self.metas):
+            arrays[at] = _dense(g, layout, dtype)
+        got = self.program.run(arrays, self.program.numbers)
+        out = []
+        for place in self.given:
+            if place is None:
+                out.append(None)
+            else:
+                at, layout, dtype = place
+                out.append(tensor_on(got[at], layout, dtype))
+        return out
+
+
+def _dense(g: Tensor | None, layout: Layout, dtype):
+    """The memory of a cotangent as the program reads it: of this layout, zeros where there is none."""
+    import numpy as np
+    if g is None:
+        return np.zeros(layout.numel, dtype.numpy)
+    if g.layout.strides == layout.strides and not g.layout.offset and g.storage.array.size == layout.numel \
+            and g.dtype is dtype:
+        return g.storage.array
+    from ..dispatch import fresh
+    t = fresh(layout, dtype, g.storage.device)
+    t.copy_(g.detach())
+    return t.storage.array
+
+
+class Entry:
+    """One specialisation: its guards, its program, and what to make of the program's outputs."""
+
+    def __init__(self) -> None:
+        self.program: Any = None
+        self.leaves: list[tuple] = []          # guards of the argument leaves
+        self.spec: Any = None
+        self.modes: tuple = ()
+        self.guard: Callable[[], bool] = lambda: True
+        self.sources: list[tuple] = []         # per input of the program
+        self.tensors: list[tuple] = []         # environment tensors: (slot, tensor or None, layout, dtype, grad)
+        self.writes: list[tuple[int, int]] = []  # (input, output): written back
+        self.results: list[tuple] = []         # how each result leaf is made
+        self.result_spec: Any = None
+        self.slots: list[tuple] = []           # (slot, how)
+        self.backward: Backward | None = None
+        self.saved: list[tuple] = []           # per saved value: ("in", i) or ("out", j), layout, dtype
+        self.edges: list[tuple] = []           # ("arg", leaf) or ("tensor", t)
+        self.distinct: list[int] = []          # argument leaves whose storages must differ, where one is written
+
+    def fits(self, leaves: Sequence[Any]) -> bool:
+        """Whether the guards hold for these arguments."""
+        if len(leaves) != len(self.leaves):
+            return False
+        for x, (kind, *want) in zip(leaves, self.leaves):
+            if type(x) is not kind:
+                return False
+            if want[0] == "tensor":
+                layout, dtype, grad = want[1:]
+                if x.dtype is not dtype or x.requires_grad is not grad or not (
+                        x.layout is layout or x.layout == layout) or type(x.storage) is not Storage:
+                    return False
+            elif want[0] == "same":
+                if x is not want[1]:
+                    return False
+            elif x != want[1]:
+                return False
+        if self.modes != modes() or not self.guard():
+            return False
+        for slot, t, layout, dtype, grad in self.tensors:
+            x = t if t is not None else slot.get()
+            if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
+                    or x.dtype is not dtype or x.requires_grad is not grad:
+                return False
+        if self.distinct:
+            seen = {id(leaves[i].storage) for i in self.distinct}
+            if len(seen) != len(self.distinct):
+                return False
+        return True
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """Compute: no dispatch, no tape but one node."""
+        storages = []
+        for kind, at in self.sources:
+            if kind == "arg":
+                storages.append(leaves[at].storage)
+            elif kind == "tensor":
+                storages.append(at.storage)
+            elif kind == "slot":
+                storages.append(at.get().storage)
+            else:
+                storages.append(at)
+        arrays = [s.array for s in storages]
+        got = self.program.run(arrays, self.program.numbers)
+        for i, o in self.writes:
+            a, b = arrays[i], got[o]
+            if a is not b:
+                a[...] = b if a.dtype == b.dtype else b.view(a.dtype)
+            storages[i].version += 1
+        made: dict[int, Storage] = {}
+
+        def tensor(how: tuple) -> Any:
+            kind = how[0]
+            if kind == "const":
+                return how[1]
+            if kind == "arg":
+                return leaves[how[1]]
+            if kind == "tensor":
+                return how[1]
+            if kind == "slot":
+                return how[1].get()
+            layout, dtype = how[2], how[3]
+            if kind == "view":
+                s = storages[how[1]]
+            else:
+                s = made.get(how[1])
+                if s is None:
+                    s = made[how[1]] = Storage(got[how[1]])
+            t = Tensor.__new__(Tensor) if False else object.__new__(Tensor)
+            t.storage, t.layout, t.dtype = s, layout, dtype
+            t.requires_grad, t._node, t._base = False, None, None
+            return t
+        values = [tensor(how) for how in self.results]
+        slots = [(slot, tensor(how)) for slot, how in self.slots]
+        if self.backward is not None:
+            self.attach(values, leaves, storages, got)
+        for slot, v in slots:
+            slot.set(v)
+        return values[0] if self.result_spec is None else tree_unflatten(values, self.result_spec)
+
+    def attach(self, values: Sequence[Any], leaves: Sequence[Any], storages: Sequence[Storage],
+               got: Sequence[Any]) -> None:
+        """Put the node of this call on the tape."""
+        saved = []
+        for (kind, at), layout, dtype in self.saved:
+            if kind == "in":
+                t = object.__new__(Tensor)
+                t.storage, t.layout, t.dtype = storages[at], layout, dtype
+                t.requires_grad, t._node, t._base = False, None, None
+                saved.append(t)
+            else:
+                saved.append(tensor_on(got[at], layout, dtype))
+        edges = tuple([edge(leaves[at]) if kind == "arg" else edge(at) for kind, at in self.edges])
+        outs = [i for i, how in enumerate(self.results) if how[-1] is True]
+        node = Node(self.backward, edges, None, tuple([f"s{i}" for i in range(len(saved))]), tuple(saved), {},
+                    len(outs))
+        for k, i in enumerate(outs):
+            values[i].requires_grad = True
+            values[i]._node = node if len(outs) == 1 else Output(node, k)
 
 
 class Compiled:
     """A function compiled for the arguments it is called with."""
 
-    def __init__(self, fn: Callable, fullgraph: bool = False):
+    def __init__(self, fn: Callable, fullgraph: bool = False, roots: Sequence[Any] = ()):
         self.fn, self.fullgraph = fn, fullgraph
+        self.roots = (fn, *roots)
+        self.entries: list[Entry] = []
+        self.tries = 0
+        self.codes: dict[types.CodeType, dict] = {}
+        self.notes: list[str] = []
         functools.update_wrapper(self, fn)
 
     def __get__(self, instance, owner=None):
@@ -25,21 +214,452 @@ class Compiled:
     def __call__(self, *args, **kwargs) -> Any:
         if state.lazy is not None or state.tracer is not None:
             return self.fn(*args, **kwargs)
-        tracer = state.lazy = Tracer(interpret.run)
-        state.small = -1
+        if kwargs or not all(type(a) is Tensor for a in args):
+            leaves, spec = tree_flatten((args, kwargs))
+        else:
+            leaves, spec = args, len(args)
+        for e in self.entries:
+            if e.spec == spec and e.fits(leaves):
+                return e.run(leaves)
+        return Trace(self, args, kwargs, leaves, spec).run()
+
+
+class Trace:
+    """One run of a function under a Tracer."""
+
+    def __init__(self, owner: Compiled, args: tuple, kwargs: dict, leaves: Sequence[Any], spec: Any):
+        self.owner, self.args, self.kwargs, self.leaves, self.spec = owner, args, kwargs, leaves, spec
+        self.reasons: list[str] = []
+
+    def run(self) -> Any:
+        owner = self.owner
+        look = owner.tries < TRIES and len(owner.entries) < ENTRIES
+        env = Environment(owner.roots, owner.codes) if look else None
+        before = modes()
+        tracer = self.tracer = Tracer(program_of)
+        watch = Watch(tracer) if look else None
+        stands: dict[int, Tensor] = {}
+        args, kwargs = self.args, self.kwargs
+        if state.grad and any(isinstance(x, Tensor) and x._node is not None for x in self.leaves):
+            leaves = []
+            for x in self.leaves:
+                if isinstance(x, Tensor) and x.requires_grad and x._node is not None:
+                    y = stands.get(id(x))
+                    if y is None:
+                        edge(x)
+                        y = stands[id(x)] = x.detach() if type(x) is Tensor else x.detach().as_subclass(type(x))
+                        y.requires_grad, y._base = True, None
+                    leaves.append(y)
+                else:
+                    leaves.append(x)
+            args, kwargs = (tuple(leaves), {}) if isinstance(self.spec, int) else \
+                tree_unflatten(leaves, self.spec)
+            self.given = leaves
+        else:
+            self.given = list(self.leaves)
+        start = next(clock)
+        state.lazy, state.small = tracer, -1
         try:
-            return self.fn(*args, **kwargs)
+            if watch is not None:
+                with watch:
+                    result = owner.fn(*args, **kwargs)
+            else:
+                result = owner.fn(*args, **kwargs)
+            entry = None
+            if look:
+                entry = self.entry(result, env, watch, start, stands, before)
+        except BaseException:
+            state.lazy, state.small = None, SMALL
+            try:
+                tracer.flush()
+            except Exception:  # the first error is the one to show
+                pass
+            raise
         finally:
             state.lazy, state.small = None, SMALL
-            tracer.flush()
+        tracer.flush()
+        if stands:
+            _reconnect(result, stands, {id(y): x for x, y in zip(self.leaves, self.given) if x is not y}, start)
+            result = _unstand(result, {id(y): x for x, y in zip(self.leaves, self.given) if x is not y})
+        if entry is not None:
+            owner.entries.append(entry)
+            owner.tries = 0
+        elif look:
+            owner.tries += 1
+        owner.notes += self.reasons
+        if self.reasons and owner.fullgraph and tracer.breaks:
+            raise RuntimeError("fullgraph=True: a value was read inside the compiled function at "
+                               + tracer.breaks[0])
+        return result
+
+    # ------------------------------------------------------------------------------------------ a new entry
+    def entry(self, result: Any, env: Environment, watch: Watch, start: int, stands: dict[int, Tensor],
+              before: tuple) -> Entry | None:
+        """What the next such call can do instead of running the function; None, with `reasons`, where it must
+        run again. Must be called before the tracer's last flush; gives the results their tape node."""
+        tracer, no = self.tracer, self.reasons.append
+        self.owner.codes.update({c: g for c, g in watch.codes.items() if c not in env.codes})
+        for c, g in watch.codes.items():
+            if c not in env.codes:
+                no(f"{c.co_filename}:{c.co_firstlineno}: {c.co_name} was not known to be called")
+        for text in (*watch.effects, *[f"{b}: a value was read" for b in tracer.breaks], *tracer.impure):
+            no(text)
+        if not env.whole:
+            no("the function can reach too many objects")
+        changed = env.changes()
+        if changed is None:
+            no("a list or dict changed its size")
+        if before != modes():
+            no("a mode was switched")
+        if any(r._node is not None for r in stands.values()):
+            no("an argument with a history was written to")
+        if self.reasons:
+            return None
+        e = Entry()
+        out_leaves, e.result_spec = ([result], None) if type(result) is Tensor else tree_flatten(result)
+        if not all(isinstance(v, Tensor | int | float | str | complex | type(None)) for v in out_leaves):
+            no("the function returns something other than tensors, numbers and containers of them")
+            return None
+        self.forward, self.born_before = len(tracer.nodes), len(tracer.made)
+        found = self.assemble(e, out_leaves, env, changed, before) if self.differentiate(out_leaves, start) else None
+        # What the backward pass recorded is in the entry, or nowhere.
+        del tracer.nodes[self.forward:], tracer.made[self.born_before:]
+        if found is not None:
+            self.first(e, out_leaves)
+        return found
+
+    def differentiate(self, results: Sequence[Any], start: int) -> bool:
+        """Trace the backward pass of the results too."""
+        tracer = self.tracer
+        self.cotangents: list[Value] = []
+        self.grads: list[Any] = []
+        self.roots: list[Tensor] = []
+        self.freed = False
+        roots = [t for t in results if isinstance(t, Tensor) and t.requires_grad and t._node is not None
+                 and not any(t is x for x in self.leaves)]
+        if len({id(t) for t in roots}) != len(roots):
+            self.reasons.append("one result is returned twice")
+            return False
+        if not roots:
+            return True
+        leaves = _leaves([edge(t) for t in roots], start)
+        if isinstance(leaves, str):
+            if leaves == FREED:
+                for t in roots:
+                    t._node = Node(_Freed(), (), None, (), (), {})
+                    t._node.saved = None
+                self.freed = True
+                return True
+            self.reasons.append(leaves)
+            return False
+        written = [id(held.__get__(s)) for s, _ in tracer.met]
+        seeds = []
+        for t in roots:
+            g = tracer.fresh(_plain(t.layout), t.dtype, t.storage.device)
+            self.cotangents.append(held.__get__(g.storage))
+            seeds.append(g)
+        try:
+            got = reverse([(edge(t), g) for t, g in zip(roots, seeds)], True, False, leaves, False)
+        except (RuntimeError, NotImplementedError) as error:
+            self.reasons.append(f"the backward pass cannot be traced: {error}")
+            return False
+        if written != [id(held.__get__(s)) for s, _ in tracer.met[:len(written)]] or tracer.breaks:
+            self.reasons.append("the backward pass writes to tensors or reads values")
+            return False
+        self.leaf_tensors, self.grads, self.roots = leaves, got, roots
+        return True
+
+    def assemble(self, e: Entry, results: Sequence[Any], env: Environment, changed: Sequence[Any],
+                 before: tuple) -> Entry | None:
+        """Split what was recorded, compile it, and say where everything comes from and goes to."""
+        tracer, no = self.tracer, self.reasons.append
+        forward, backward = tracer.nodes[:self.forward], tracer.nodes[self.forward:]
+        made = {id(o.value): n for n in forward for o in n.outs if o is not None}
+        given = [g for g in self.grads if g is not None]
+        grad_values: list[Value] = []
+        for g in given:
+            if not (g.layout.covers() and not g.layout.offset
+                    and g.layout.numel == tracer.value(g.storage).numel):
+                with_copy = tracer.fresh(_plain(g.layout), g.dtype, g.storage.device)
+                from ..ops.convert import move
+                move(with_copy, g)
+                self.grads[self.grads.index(g)] = g = with_copy
+                backward = tracer.nodes[self.forward:]
+            grad_values.append(held.__get__(g.storage))
+        pullback = Graph(backward, [], grad_values)
+        inside = {id(o.value) for n in pullback.nodes for o in n.outs if o is not None}
+        arriving = {id(v) for v in self.cotangents}
+        saved: list[Value] = []
+        seen: set[int] = set()
+        for v in [*[v for n in pullback.nodes for v in n.reads()], *grad_values]:
+            if id(v) not in inside and id(v) not in arriving and id(v) not in seen:
+                seen.add(id(v))
+                saved.append(v)
+        roots = self.roots
+        shapes = [None if g is None else (held.__get__(g.storage), g.layout, g.dtype) for g in self.grads]
+        inputs = {id(v): i for i, (_, v) in enumerate(tracer.met)}
+        args = {id(x.storage): k for k, x in reversed(list(enumerate(self.given))) if isinstance(x, Tensor)}
+        owners: dict[int, Any] = {}
+        replaced = {id(s) for s in changed}
+        for slot in env.slots:
+            if isinstance(slot.value, Tensor):
+                owners.setdefault(id(slot.value.storage), []).append(slot)
+        constants: dict[int, Any] = {}
+        for s, v in tracer.met:
+            if id(s) in args:
+                e.sources.append(("arg", args[id(s)]))
+            elif id(s) in owners:
+                slot = owners[id(s)][0]
+                e.sources.append(("slot", slot) if id(slot) in replaced else ("tensor", slot.value))
+                e.tensors.append((slot, None if id(slot) in replaced else slot.value, slot.value.layout,
+                                  slot.value.dtype, slot.value.requires_grad))
+            elif id(s) in tracer.born:
+                constant = Storage(v.array.copy() if held.__get__(s) is not v else v.array)
+                constants[id(s)] = constant
+                e.sources.append(("constant", constant))
+            else:
+                no("a tensor was used that cannot be found from the function's closure, globals or arguments")
+                return None
+        outputs: list[Value] = []
+        place: dict[int, int] = {}
+
+        def out(v: Value) -> int:
+            at = place.get(id(v))
+            if at is None:
+                at = place[id(v)] = len(outputs)
+                outputs.append(v)
+            return at
+        for i, (s, v) in enumerate(tracer.met):
+            now = held.__get__(s)
+            if now is not v and id(s) not in constants:
+                e.writes.append((i, out(now)))
+                if e.sources[i][0] == "arg":
+                    e.distinct = [k for k, x in enumerate(self.given) if isinstance(x, Tensor)]
+        if len({id(self.given[k].storage) for k in e.distinct}) != len(e.distinct):
+            no("arguments share memory that is written to")
+            return None
+
+        def how(t: Any) -> tuple | None:
+            if not isinstance(t, Tensor):
+                return ("const", t, False)
+            for k, x in enumerate(self.given):
+                if x is t:
+                    return ("arg", k, False)
+            slot = env.tensors.get(id(t))
+            if slot is not None and id(slot) not in replaced:
+                return ("tensor", t, False)
+            if type(t) is not Tensor:
+                no(f"the function makes a {type(t).__name__}")
+                return None
+            grad = any(t is r for r in roots)
+            for i, (s, v) in enumerate(tracer.met):
+                if s is t.storage and id(s) not in constants:
+                    return ("view", i, t.layout, t.dtype, grad)
+            if type(t.storage) is not Symbol:
+                if id(t.storage) in tracer.born or True:
+                    tracer.value(t.storage)
+                    no("a result was not computed by recorded operations")
+                    return None
+            return ("out", out(held.__get__(t.storage)), t.layout, t.dtype, grad)
+        for t in results:
+            made_how = how(t)
+            if made_how is None:
+                return None
+            e.results.append(made_how)
+        for slot in changed:
+            now = slot.get()
+            if isinstance(now, int | float | complex) and not isinstance(now, bool):
+                no(f"the number {slot.key!r} changes")
+                return None
+            if not isinstance(now, Tensor | str | bool | type(None)):
+                no(f"{slot.key!r} is replaced")
+                return None
+            made_how = how(now)
+            if made_how is None:
+                return None
+            e.slots.append((slot, made_how))
+            if isinstance(slot.value, Tensor):
+                e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value.requires_grad))
+        if self.freed:
+            if any(h[-1] is True for h in e.results):
+                no("a result has a history that was freed")
+                return None
+        for v in saved:
+            if id(v) in inputs:
+                i = inputs[id(v)]
+                e.saved.append((("in", i), _flat(v), v.dtype))
+            elif id(v) in made:
+                e.saved.append((("out", out(v)), _flat(v), v.dtype))
+            else:
+                no("the backward pass needs memory that nothing wrote")
+                return None
+        accounted = {id(o) for o in outputs} | {id(v) for _, v in tracer.met} | _kept([edge(t) for t in roots])
+        for ref in tracer.made[:self.born_before]:
+            s = ref()
+            if s is not None and type(s) is Symbol and id(held.__get__(s)) not in accounted:
+                no("a tensor made in the function is kept somewhere that cannot be seen")
+                return None
+        values = [v for _, v in tracer.met]
+        e.program = program_of_graph(Graph(forward, values, outputs), [(o, i) for i, o in e.writes])
+        if roots:
+            ins = [*saved, *self.cotangents]
+            program = program_of_graph(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]), [])
+            spots = {id(v): i for i, v in enumerate(program.graph.outputs)}
+            e.backward = Backward(program, range(len(saved)), range(len(saved), len(ins)),
+                                  [None if s is None else (spots[id(s[0])], s[1], s[2]) for s in shapes])
+            e.backward.metas = [(_plain(t.layout), t.dtype) for t in roots]
+            for leaf in self.leaf_tensors:
+                k = next((k for k, x in enumerate(self.given) if x is leaf), None)
+                e.edges.append(("tensor", leaf) if k is None else ("arg", k))
+        skip = {id(s) for s in changed if isinstance(s.value, Tensor)}
+        e.guard, e.spec, e.modes = env.guard(skip), self.spec, before
+        for x in self.leaves:
+            if isinstance(x, Tensor):
+                e.leaves.append((type(x), "tensor", x.layout, x.dtype, x.requires_grad))
+            elif isinstance(x, int | float | complex | str | bytes | type(None)):
+                e.leaves.append((type(x), "equal", x))
+            else:
+                e.leaves.append((type(x), "same", x))
+        self.outputs = outputs
+        return e
+
+    def first(self, e: Entry, results: Sequence[Any]) -> None:
+        """Give the results of this very run their node, with what it saves. The tape it replaces goes, and what
+        only that held is not computed."""
+        if e.backward is None:
+            return
+        tracer, outputs = self.tracer, self.outputs
+        kept = []
+        for (kind, at), layout, dtype in e.saved:
+            t = object.__new__(Tensor)
+            if kind == "in":
+                s = tracer.met[at][0]
+            else:
+                s = object.__new__(Symbol)
+                s.device, s.version = tracer.met[0][0].device if tracer.met else outputs[at].device, 0
+                held.__set__(s, outputs[at])
+                import weakref
+                tracer.made.append(weakref.ref(s))
+            t.storage, t.layout, t.dtype = s, layout, dtype
+            t.requires_grad, t._node, t._base = False, None, None
+            kept.append(t)
+        edges = tuple([edge(self.leaves[at]) if kind == "arg" else edge(at) for kind, at in e.edges])
+        outs = [i for i, how in enumerate(e.results) if how[-1] is True]
+        node = Node(e.backward, edges, None, tuple([f"s{i}" for i in range(len(kept))]), tuple(kept), {},
+                    len(outs))
+        for k, i in enumerate(outs):
+            results[i]._node = node if len(outs) == 1 else Output(node, k)
 
 
-def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = None,
-            mode: str | None = None, options: dict | None = None, disable: bool = False) -> Any:
+class _Freed:
+    """Stands for a history that the function itself went back through."""
+
+    name = node_name = "CompiledFunctionBackward"
+
+    def backward(self, node: Node, grads: Sequence[Any]) -> list:
+        raise RuntimeError(FREED)
+
+
+def _plain(layout: Layout) -> Layout:
+    from ..layouts import like
+    return like(layout)
+
+
+def _flat(v: Value) -> Layout:
+    from ..layouts import contiguous
+    return contiguous((v.numel,))
+
+
+def _leaves(edges: Sequence[Any], start: int) -> list | str:
+    """The leaves a history ends in; a reason where it cannot be traced."""
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+    stack = list(edges)
+    while stack:
+        e = stack.pop()
+        if type(e) is Output:
+            e = e.node
+        if not isinstance(e, Node):
+            if e is not None:
+                found[id(e)] = e
+            continue
+        if id(e) in seen:
+            continue
+        seen.add(id(e))
+        if e.saved is None:
+            return FREED
+        if e.seq < start:
+            return "a result depends on a tensor with a history of its own that is not an argument"
+        if e.extra and any(e.extra.get(k) for k in ("hooks", "prehooks", "retained")):
+            return "a node of the history has hooks"
+        stack += e.edges
+    return list(found.values())
+
+
+def _kept(edges: Sequence[Any]) -> set[int]:
+    """Ids of the values that a history keeps."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    stack = list(edges)
+    while stack:
+        e = stack.pop()
+        e = e.node if type(e) is Output else e
+        if not isinstance(e, Node) or id(e) in seen:
+            continue
+        seen.add(id(e))
+        for t in [*(e.saved or ()), *e.values.values()]:
+            if isinstance(t, Tensor) and type(t.storage) is Symbol:
+                found.add(id(held.__get__(t.storage)))
+        stack += e.edges
+    return found
+
+
+def _reconnect(result: Any, stands: dict[int, Tensor], real: dict[int, Tensor], start: int) -> None:
+    """Let the history that ends in stand-ins go on in the arguments they stand for."""
+    stack = [edge(t) for t in [*tree_flatten(result)[0], *stands.values()] if isinstance(t, Tensor)]
+    seen: set[int] = set()
+    while stack:
+        e = stack.pop()
+        e = e.node if type(e) is Output else e
+        if not isinstance(e, Node) or id(e) in seen or e.seq < start:
+            continue
+        seen.add(id(e))
+        if any(id(x) in real for x in e.edges):
+            e.edges = tuple([edge(real[id(x)]) if id(x) in real else x for x in e.edges])
+        stack += e.edges
+    for y in stands.values():
+        if y._node is not None and id(y) in real:
+            x = real[id(y)]
+            x._node, x.requires_grad = y._node, True
+
+
+def _unstand(result: Any, real: dict[int, Tensor]) -> Any:
+    """The result with arguments in the place of their stand-ins."""
+    if type(result) is Tensor:
+        return real.get(id(result), result)
+    leaves, spec = tree_flatten(result)
+    if not any(id(t) in real for t in leaves):
+        return result
+    return tree_unflatten([real.get(id(t), t) for t in leaves], spec)
+
+
+def program_of(graph: Graph) -> list:
+    """Compute a stretch that is not replayed."""
+    return interpret.run(graph)
+
+
+def program_of_graph(graph: Graph, donated: Sequence[tuple[int, int]]) -> Any:
+    """A program for a graph that will run again."""
+    return interpret.Program(graph)
+
+
+def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
+            backend: Any = None, mode: str | None = None, options: dict | None = None,
+            disable: bool = False) -> Any:
     """A function, or a module, that computes the same in fewer, fused kernels.
 
-    `fullgraph`: raise where a value is read while the function runs, instead of computing it there. `dynamic`,
-    `backend`, `mode` and `options` are accepted and change nothing."""
+    `fullgraph`: raise where a value is read while the function runs, instead of computing it there.
+    `dynamic`, `backend`, `mode` and `options` are accepted and change nothing."""
     if model is None:
         return lambda m: compile(m, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
                                  options=options, disable=disable)
@@ -47,15 +667,11 @@ def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: 
         return model
     from ..nn import Module
     if isinstance(model, Module):
-        return _module(model, fullgraph)
+        from .module import OptimizedModule
+        return OptimizedModule(model, fullgraph)
     if not callable(model):
         raise RuntimeError(f"torch.compile: expected a callable, got {type(model).__name__}")
     return Compiled(model, fullgraph)
-
-
-def _module(model, fullgraph: bool):
-    from .module import OptimizedModule
-    return OptimizedModule(model, fullgraph)
 
 
 def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
@@ -83,4 +699,6 @@ def is_compiling() -> bool:
 
 
 def reset() -> None:
-    """Forget what was compiled."""
+    """Forget what was compiled: functions are traced anew."""
+    from . import program
+    program.forget()

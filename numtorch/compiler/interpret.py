@@ -59,3 +59,17 @@ def execute(node: Node, seen, outs: list) -> None:
         outs[0].copy_(node.what.apply({"x": seen(node.ins[0]), "dim": dims, "keepdim": keepdim, "dtype": dtype}))
     else:
         node.what.launch({k: seen(v) for k, v in node.ins.items()}, outs)
+
+
+class Program:
+    """A graph to be run again with other inputs."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.numbers: list = []
+
+    def run(self, inputs: list[np.ndarray], numbers: list) -> list[np.ndarray]:
+        """Arrays of the outputs for arrays of the inputs."""
+        for v, a in zip(self.graph.inputs, inputs):
+            v.array = a
+        return run(self.graph)

@@ -19,7 +19,7 @@ from ..tensor import Tensor
 from .graph import Graph, Node, Out, Ref, Value
 
 new = object.__new__
-_held = Storage.__dict__["array"]  # the slot itself, which Symbol's property hides
+held = Storage.__dict__["array"]  # the slot itself, which Symbol's property hides
 
 
 class Symbol(Storage):
@@ -29,19 +29,19 @@ class Symbol(Storage):
 
     @property  # type: ignore[override]
     def array(self):
-        value = _held.__get__(self)
+        value = held.__get__(self)
         value.tracer.ask(value)
-        return _held.__get__(self)
+        return held.__get__(self)
 
     @array.setter
     def array(self, a) -> None:
-        value = _held.__get__(self)
+        value = held.__get__(self)
         value.tracer.ask(value)
-        _held.__set__(self, a)
+        held.__set__(self, a)
 
     @property
     def nbytes(self) -> int:
-        value = _held.__get__(self)
+        value = held.__get__(self)
         return value.numel * value.dtype.itemsize
 
 
@@ -56,13 +56,16 @@ class Tracer:
         self.made: list[weakref.ref] = []              # Symbols without memory
         self.met: list[tuple[Storage, Value]] = []     # real storages, with their value before the stretch
         self.breaks: list[str] = []
+        self.impure: list[str] = []
+        self.born: set[int] = set()                    # ids of real storages made from numbers on the way
+        self._kept: list[Storage] = []
 
     # ------------------------------------------------------------------------------------------ storages
     def fresh(self, layout: Layout, d: D.dtype, device) -> Tensor:
         """A new tensor whose memory will be written by what is recorded."""
         s = new(Symbol)
         s.device, s.version = device, 0
-        _held.__set__(s, Value(None, d, layout.numel, None, self, device))
+        held.__set__(s, Value(None, d, layout.numel, None, self, device))
         self.made.append(weakref.ref(s))
         t = new(Tensor)
         t.storage, t.layout, t.dtype = s, layout, d
@@ -72,13 +75,18 @@ class Tracer:
     def value(self, s: Storage) -> Value:
         """The present content of a storage; a real one becomes a Symbol until the end of the stretch."""
         if type(s) is Symbol:
-            return _held.__get__(s)
+            return held.__get__(s)
         a = s.array
         v = Value(None, D.by_numpy.get(a.dtype, D.bfloat16), a.size, a, self, s.device)
         self.met.append((s, v))
         s.__class__ = Symbol
-        _held.__set__(s, v)
+        held.__set__(s, v)
         return v
+
+    def bear(self, s: Storage) -> None:
+        """A real storage was made on the way, from numbers: a constant of the graph."""
+        self.born.add(id(s))
+        self._kept.append(s)
 
     def ref(self, t: Tensor) -> Ref:
         return Ref(self.value(t.storage), t.layout, t.dtype)
@@ -100,7 +108,7 @@ class Tracer:
         for t, o in zip(targets, outs):
             if t is not None and o is not None:
                 o.value.node = node
-                _held.__set__(t.storage, o.value)
+                held.__set__(t.storage, o.value)
 
     # ------------------------------------------------------------------------------------------ what is recorded
     def map(self, plan, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
@@ -147,8 +155,8 @@ class Tracer:
         lazy, state.lazy = state.lazy, None
         try:
             alive = [s for s in (r() for r in self.made) if s is not None and type(s) is Symbol]
-            values = [_held.__get__(s) for s in alive]
-            written = [(s, v, now) for s, v in self.met if (now := _held.__get__(s)) is not v]
+            values = [held.__get__(s) for s in alive]
+            written = [(s, v, now) for s, v in self.met if (now := held.__get__(s)) is not v]
             nodes, met = self.nodes, self.met
             self.nodes, self.made, self.met = [], [], []
             wanted = values + [now for _, _, now in written]
@@ -161,10 +169,10 @@ class Tracer:
             state.lazy = lazy
             for s, v in met:
                 s.__class__ = Storage
-                _held.__set__(s, v.array)
+                held.__set__(s, v.array)
         for s, a in zip(alive, arrays):
             s.__class__ = Storage
-            _held.__set__(s, a)
+            held.__set__(s, a)
         for (s, v, _), a in zip(written, arrays[len(alive):]):
             if a is not v.array:
                 v.array[...] = a if a.dtype == v.array.dtype else a.view(v.array.dtype)
@@ -184,7 +192,12 @@ class Failed:
 def _here() -> str:
     """The innermost line of user code."""
     import sys
-    f = sys._getframe(2)
+    f = inner = sys._getframe(2)
+    while f is not None and f.f_code.co_filename.endswith(("lazy.py", "storage.py")):
+        f = inner = f.f_back
     while f is not None and (f.f_globals.get("__name__") or "").startswith("numtorch"):
         f = f.f_back
-    return f"{f.f_code.co_filename}:{f.f_lineno}" if f is not None else "?"
+    if f is None or inner is None:
+        return "?"
+    within = f" (in {inner.f_code.co_name}, {inner.f_code.co_filename.rpartition('numtorch/')[2]}:{inner.f_lineno})" if inner is not f else ""
+    return f"{f.f_code.co_filename}:{f.f_lineno}{within}"
