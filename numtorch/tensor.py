@@ -324,6 +324,10 @@ class Tensor(metaclass=_TensorType):
             raise RuntimeError(f"a Tensor with {self.layout.numel} elements cannot be converted to Scalar")
         if state.tracer is not None:
             return state.tracer.item(self)
+        if state.lazy is not None:
+            found = state.lazy.item(self)
+            if found is not None:
+                return found
         if self.storage.device.type == "meta":
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         if self.dtype is D.bfloat16 or self.dtype is D.complex32:

@@ -21,13 +21,16 @@ MISSING = object()
 class Slot:
     """One place that holds a value: `holder[key]`, or an attribute of it."""
 
-    __slots__ = ("holder", "key", "value", "named")
+    __slots__ = ("holder", "key", "value", "named", "parent")
 
-    def __init__(self, holder: Any, key: Any, value: Any, named: bool = False):
+    def __init__(self, holder: Any, key: Any, value: Any, named: bool = False, parent: Slot | None = None):
         self.holder, self.key, self.value, self.named = holder, key, value, named
+        self.parent = parent  # of a list's element: the slot the list was found in
 
     def get(self) -> Any:
         h, k = self.holder, self.key
+        if self.parent is not None:
+            h = self.parent.get()
         if type(h) is types.CellType:
             try:
                 return h.cell_contents
@@ -41,7 +44,7 @@ class Slot:
             return MISSING
 
     def set(self, value: Any) -> None:
-        h = self.holder
+        h = self.holder if self.parent is None else self.parent.get()
         if type(h) is types.CellType:
             h.cell_contents = value
         elif isinstance(h, Tensor):
@@ -64,6 +67,7 @@ class Environment:
         self._kept: list[Any] = []
         self._code: dict[int, list] = {}
         self._todo: list[Any] = list(roots)
+        self._from: dict[int, Slot] = {}      # by id(list): the slot it was found in
         while self._todo and self.whole:
             self._visit(self._todo.pop())
 
@@ -75,6 +79,10 @@ class Environment:
             self.whole = False
         if isinstance(value, Tensor):
             self.tensors.setdefault(id(value), slot)
+        elif type(value) is list:
+            self._from.setdefault(id(value), slot)
+        if isinstance(holder, list):
+            slot.parent = self._from.get(id(holder))
         self._todo.append(value)
 
     def _visit(self, x: Any) -> None:
@@ -184,15 +192,20 @@ class Environment:
                 self._slot(m.__dict__, name, m.__dict__[name])
 
     # ------------------------------------------------------------------------------------------ after the run
-    def changes(self) -> list[Slot] | None:
+    def changes(self, plain: Callable = lambda v: v) -> list[Slot] | None:
         """The slots that hold another value now; None where containers grew or shrank."""
         if any(len(c) != n for c, n in self.sizes):
             return None
-        return [s for s in self.slots if not _same(s.get(), s.value)]
+        found = []
+        for s in self.slots:
+            now = s.get()
+            if now is not s.value and not _same(plain(now), s.value):
+                found.append(s)
+        return found
 
     def guard(self, skip: set[int]) -> Callable[[], bool]:
         """A test that every slot holds what it held, apart from those whose id is in `skip`."""
-        space: dict[str, Any] = {"C": types.CellType}
+        space: dict[str, Any] = {"list": list, "len": len, "type": type}
         terms = []
         names: dict[int, str] = {}
 
@@ -202,8 +215,21 @@ class Environment:
                 found = names[id(x)] = f"o{len(names)}"
                 space[found] = x
             return found
+        def where(s: Slot) -> str:
+            if s.parent is not None and id(s.parent) in skip:
+                return f"{where(s.parent)}[{s.key}]"
+            if type(s.holder) is types.CellType:
+                return f"{name(s.holder)}.cell_contents"
+            if isinstance(s.holder, Tensor):
+                return f"{name(s.holder)}._grad"
+            return f"{name(s.holder)}[{s.key!r}]" if type(s.key) in (int, str) else \
+                f"{name(s.holder)}[{name(s.key)}]"
+        moved = {id(s.value): s for s in self.slots if id(s) in skip and type(s.value) is list}
         for c, n in self.sizes:
-            if not any(id(c) == s for s in skip):
+            if id(c) in moved:
+                place = where(moved[id(c)])
+                terms += [f"type({place}) is list", f"len({place}) == {n}"]
+            else:
                 terms.append(f"len({name(c)}) == {n}")
         for s in self.slots:
             if id(s) in skip or s.value is MISSING:
@@ -211,13 +237,7 @@ class Environment:
             v = s.value
             if s.named and isinstance(v, int | float | str) and s.key not in self.names:
                 continue
-            if type(s.holder) is types.CellType:
-                place = f"{name(s.holder)}.cell_contents"
-            elif isinstance(s.holder, Tensor):
-                place = f"{name(s.holder)}._grad"
-            else:
-                place = f"{name(s.holder)}[{s.key!r}]" if type(s.key) in (int, str) else \
-                    f"{name(s.holder)}[{name(s.key)}]"
+            place = where(s)
             if type(v) in (int, float, str):
                 terms.append(f"{place} == {name(v)}")
                 if type(v) is not str:

@@ -23,6 +23,7 @@ from .environment import Environment, modes
 from .graph import Graph, Value
 from .interpret import tensor_on
 from .lazy import Symbol, Tracer, held
+from .number import Float, Int, evaluate, follow, plain
 from .watch import Watch
 
 SMALL = state.small
@@ -94,6 +95,11 @@ class Entry:
         self.saved: list[tuple] = []           # per saved value: ("in", i) or ("out", j), layout, dtype
         self.edges: list[tuple] = []           # ("arg", leaf) or ("tensor", t)
         self.distinct: list[int] = []          # argument leaves whose storages must differ, where one is written
+        self.numbers: list = []                # of the program, where some are Numbers
+        self.followed: list[tuple] = []        # (expression, slot or leaf) of numbers that vary
+        self.reads: list[tuple] = []           # (expression, output, layout, dtype) of what item() reads
+        self.reader: Any = None                # the program that computes what item() reads
+        self.decisions: list[tuple] = []
 
     def fits(self, leaves: Sequence[Any]) -> bool:
         """Whether the guards hold for these arguments."""
@@ -110,7 +116,7 @@ class Entry:
             elif want[0] == "same":
                 if x is not want[1]:
                     return False
-            elif x != want[1]:
+            elif want[0] != "any" and x != want[1]:
                 return False
         if self.modes != modes() or not self.guard():
             return False
@@ -119,26 +125,49 @@ class Entry:
             if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
                     or x.dtype is not dtype or x.requires_grad is not grad:
                 return False
+        if self.decisions:
+            known = self.look(leaves)
+            for fn, args, outcome in self.decisions:
+                if fn(*[evaluate(a, known) for a in args]) != outcome:
+                    return False
         if self.distinct:
             seen = {id(leaves[i].storage) for i in self.distinct}
             if len(seen) != len(self.distinct):
                 return False
         return True
 
-    def run(self, leaves: Sequence[Any]) -> Any:
-        """Compute: no dispatch, no tape but one node."""
-        storages = []
+    def look(self, leaves: Sequence[Any]) -> dict[int, Any]:
+        """The present values of the numbers that vary, by the id of their expression."""
+        known = {id(expr): leaves[at] if type(at) is int else at.get() for expr, at in self.followed}
+        if self.reads:
+            got = self.reader.run([s.array for s in self.storages(leaves)], self.reader.numbers)
+            for expr, out, layout, dtype in self.reads:
+                known[id(expr)] = tensor_on(got[out], layout, dtype).item()
+        return known
+
+    def storages(self, leaves: Sequence[Any]) -> list[Storage]:
+        """Where the program's inputs lie."""
+        found = []
         for kind, at in self.sources:
             if kind == "arg":
-                storages.append(leaves[at].storage)
+                found.append(leaves[at].storage)
             elif kind == "tensor":
-                storages.append(at.storage)
+                found.append(at.storage)
             elif kind == "slot":
-                storages.append(at.get().storage)
+                found.append(at.get().storage)
             else:
-                storages.append(at)
+                found.append(at)
+        return found
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """Compute: no dispatch, no tape but one node."""
+        storages = self.storages(leaves)
         arrays = [s.array for s in storages]
-        got = self.program.run(arrays, self.program.numbers)
+        numbers, known = self.program.numbers, {}
+        if self.numbers:
+            known = self.look(leaves)
+            numbers = [evaluate(v, known) for v in self.numbers]
+        got = self.program.run(arrays, numbers)
         for i, o in self.writes:
             a, b = arrays[i], got[o]
             if a is not b:
@@ -148,8 +177,10 @@ class Entry:
 
         def tensor(how: tuple) -> Any:
             kind = how[0]
+            if kind == "list":
+                return [tensor(h) for h in how[1]]
             if kind == "const":
-                return how[1]
+                return evaluate(how[1], known)
             if kind == "arg":
                 return leaves[how[1]]
             if kind == "tensor":
@@ -205,6 +236,8 @@ class Compiled:
         self.entries: list[Entry] = []
         self.tries = 0
         self.codes: dict[types.CodeType, dict] = {}
+        self.last: dict[Any, Any] = {}         # numbers as the last trace found them, by place
+        self.varying: set = set()              # places whose number was seen to change
         self.notes: list[str] = []
         functools.update_wrapper(self, fn)
 
@@ -236,8 +269,11 @@ class Trace:
         look = owner.tries < TRIES and len(owner.entries) < ENTRIES
         env = Environment(owner.roots, owner.codes) if look else None
         before = modes()
+        followed = self.follow(env) if env is not None else []
         tracer = self.tracer = Tracer(program_of)
         watch = Watch(tracer) if look else None
+        if watch is not None:
+            watch.numbers = bool(followed)
         stands: dict[int, Tensor] = {}
         args, kwargs = self.args, self.kwargs
         if state.grad and any(isinstance(x, Tensor) and x._node is not None for x in self.leaves):
@@ -257,6 +293,12 @@ class Trace:
             self.given = leaves
         else:
             self.given = list(self.leaves)
+        if any(type(at) is int for _, at, _ in followed):
+            for number, at, _ in followed:
+                if type(at) is int:
+                    self.given[at] = number
+            args, kwargs = (tuple(self.given), {}) if isinstance(self.spec, int) else \
+                tree_unflatten(self.given, self.spec)
         start = next(clock)
         state.lazy, state.small = tracer, -1
         try:
@@ -266,9 +308,13 @@ class Trace:
             else:
                 result = owner.fn(*args, **kwargs)
             entry = None
+            self.followed = followed
             if look:
                 entry = self.entry(result, env, watch, start, stands, before)
+            settle(followed, env)
+            result = unfollowed(result)
         except BaseException:
+            settle(followed, env)
             state.lazy, state.small = None, SMALL
             try:
                 tracer.flush()
@@ -292,6 +338,24 @@ class Trace:
                                + tracer.breaks[0])
         return result
 
+    def follow(self, env: Environment) -> list[tuple]:
+        """Put Numbers where numbers were seen to change: [(Number, slot or argument leaf, its place)]."""
+        owner = self.owner
+        found = []
+        here: list[tuple[Any, Any, Any]] = [((id(s.holder), s.key), s.value, s) for s in env.slots
+                                            if type(s.value) in (int, float)]
+        here += [(("leaf", i), v, i) for i, v in enumerate(self.leaves) if type(v) in (int, float)]
+        for place, v, at in here:
+            if place in owner.last and owner.last[place] != v:
+                owner.varying.add(place)
+            owner.last[place] = v
+            if place in owner.varying:
+                number = follow(v, ("place", len(found)))
+                found.append((number, at, place))
+                if type(at) is not int:
+                    at.set(number)
+        return found
+
     # ------------------------------------------------------------------------------------------ a new entry
     def entry(self, result: Any, env: Environment, watch: Watch, start: int, stands: dict[int, Tensor],
               before: tuple) -> Entry | None:
@@ -306,7 +370,7 @@ class Trace:
             no(text)
         if not env.whole:
             no("the function can reach too many objects")
-        changed = env.changes()
+        changed = env.changes(plain)
         if changed is None:
             no("a list or dict changed its size")
         if before != modes():
@@ -441,7 +505,7 @@ class Trace:
 
         def how(t: Any) -> tuple | None:
             if not isinstance(t, Tensor):
-                return ("const", t, False)
+                return ("const", t, False)  # or a Number
             for k, x in enumerate(self.given):
                 if x is t:
                     return ("arg", k, False)
@@ -468,10 +532,18 @@ class Trace:
             e.results.append(made_how)
         for slot in changed:
             now = slot.get()
-            if isinstance(now, int | float | complex) and not isinstance(now, bool):
+            if isinstance(now, int | float | complex) and not isinstance(now, bool | Float | Int):
                 no(f"the number {slot.key!r} changes")
                 return None
-            if not isinstance(now, Tensor | str | bool | type(None)):
+            if type(now) is list and type(slot.value) is list:
+                inner = [how(v) if isinstance(v, Tensor | str | bool | type(None) | float | int) else None
+                         for v in now]
+                if any(h is None for h in inner):
+                    no(f"the list {slot.key!r} is replaced")
+                    return None
+                e.slots.append((slot, ("list", inner)))
+                continue
+            if not isinstance(now, Tensor | str | bool | type(None) | Float | Int):
                 no(f"{slot.key!r} is replaced")
                 return None
             made_how = how(now)
@@ -511,11 +583,24 @@ class Trace:
             for leaf in self.leaf_tensors:
                 k = next((k for k, x in enumerate(self.given) if x is leaf), None)
                 e.edges.append(("tensor", leaf) if k is None else ("arg", k))
-        skip = {id(s) for s in changed if isinstance(s.value, Tensor)}
+        if any(type(v) in (Float, Int) for v in e.program.numbers) or tracer.decisions or \
+                any(h[0] == "const" and type(h[1]) in (Float, Int) for h in _flattened(
+                    [*e.results, *[h for _, h in e.slots]])):
+            e.numbers = list(e.program.numbers) or [0]
+            e.followed = [(number.expr, at) for number, at, _ in self.followed]
+            e.decisions = tracer.decisions
+            if tracer.reads:
+                e.reader = interpret.Program(Graph(forward, values, [r.value for r, _ in tracer.reads], False))
+                spots = {id(v): i for i, v in enumerate(e.reader.graph.outputs)}
+                e.reads = [(n.expr, spots[id(r.value)], r.layout, r.dtype) for r, n in tracer.reads]
+        skip = {id(s) for s in changed if isinstance(s.value, Tensor | list)}
+        skip |= {id(at) for _, at, _ in self.followed}
         e.guard, e.spec, e.modes = env.guard(skip), self.spec, before
-        for x in self.leaves:
+        for k, x in enumerate(self.leaves):
             if isinstance(x, Tensor):
                 e.leaves.append((type(x), "tensor", x.layout, x.dtype, x.requires_grad))
+            elif any(at == k for _, at, _ in self.followed):
+                e.leaves.append((type(x), "any"))
             elif isinstance(x, int | float | complex | str | bytes | type(None)):
                 e.leaves.append((type(x), "equal", x))
             else:
@@ -549,6 +634,33 @@ class Trace:
                     len(outs))
         for k, i in enumerate(outs):
             results[i]._node = node if len(outs) == 1 else Output(node, k)
+
+
+def _flattened(hows: Sequence[tuple]) -> list[tuple]:
+    return [x for h in hows for x in (h[1] if h[0] == "list" else (h,))]
+
+
+def settle(followed: Sequence[tuple], env: Environment | None) -> None:
+    """Put plain numbers back in the environment."""
+    if env is not None:
+        for s in env.slots:
+            v = s.get()
+            if type(v) is Float or type(v) is Int:
+                s.set(plain(v))
+            elif type(v) is list:
+                for i, x in enumerate(v):
+                    if type(x) is Float or type(x) is Int:
+                        v[i] = plain(x)
+
+
+def unfollowed(result: Any) -> Any:
+    """A result with plain numbers."""
+    if isinstance(result, Tensor):
+        return result
+    leaves, spec = tree_flatten(result)
+    if not any(type(v) in (Float, Int) for v in leaves):
+        return result
+    return tree_unflatten([plain(v) for v in leaves], spec)
 
 
 class _Freed:

@@ -94,11 +94,12 @@ class Graph:
     """Nodes in the order they were recorded, without those that nothing needs; `inputs` are values that were
     known before, `outputs` those wanted after."""
 
-    def __init__(self, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]):
+    def __init__(self, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value],
+                 effects: bool = True):
         wanted = {id(v) for v in outputs}
         kept: list[Node] = []
         for n in reversed(nodes):
-            if n.extra == ("effect",) or any(o is not None and id(o.value) in wanted for o in n.outs):
+            if (effects and n.extra == ("effect",)) or any(o is not None and id(o.value) in wanted for o in n.outs):
                 kept.append(n)
                 wanted.update(id(v) for v in n.reads())
         self.nodes, self.inputs, self.outputs = kept[::-1], list(inputs), list(outputs)

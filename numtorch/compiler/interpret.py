@@ -66,10 +66,14 @@ class Program:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        self.numbers: list = []
+        self.places = [(n, i) for n in graph.nodes if n.kind in ("map", "fill")
+                       for i, v in enumerate(n.ins) if type(v) is not Ref]
+        self.numbers = [n.ins[i] for n, i in self.places]
 
     def run(self, inputs: list[np.ndarray], numbers: list) -> list[np.ndarray]:
         """Arrays of the outputs for arrays of the inputs."""
         for v, a in zip(self.graph.inputs, inputs):
             v.array = a
+        for (n, i), x in zip(self.places, numbers):
+            n.ins[i] = x
         return run(self.graph)

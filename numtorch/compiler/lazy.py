@@ -16,7 +16,13 @@ from ..autograd.modes import state
 from ..layouts import Layout
 from ..storage import Storage
 from ..tensor import Tensor
+from ..dispatch import cpu
+from . import interpret
 from .graph import Graph, Node, Out, Ref, Value
+from .number import follow
+
+# item() of what so few operations on so few elements make does not end a stretch: a step count, a learning rate
+SMALL_NODES, SMALL_SIZE = 16, 16
 
 new = object.__new__
 held = Storage.__dict__["array"]  # the slot itself, which Symbol's property hides
@@ -59,6 +65,8 @@ class Tracer:
         self.impure: list[str] = []
         self.born: set[int] = set()                    # ids of real storages made from numbers on the way
         self._kept: list[Storage] = []
+        self.reads: list[tuple[Ref, Any]] = []         # what item() read, with the Number it gave
+        self.decisions: list[tuple] = []               # (function, Numbers, outcome) the code acted upon
 
     # ------------------------------------------------------------------------------------------ storages
     def fresh(self, layout: Layout, d: D.dtype, device) -> Tensor:
@@ -135,6 +143,26 @@ class Tracer:
         """The same number everywhere in t."""
         if t.layout.numel:
             self._add("fill", None, [number], (t,))
+
+    def item(self, t: Tensor) -> Any:
+        """The one element of t as a Number, where a few operations on small inputs make it; else None."""
+        if t.storage.device is not cpu or t.dtype.is_complex:
+            return None
+        ref = self.ref(t)
+        part = Graph(self.nodes, [], [ref.value], False)
+        if len(part.nodes) > SMALL_NODES or any(
+                n.kind == "call" or any(o is not None and o.value.numel > SMALL_SIZE for o in n.outs)
+                for n in part.nodes):
+            return None
+        lazy, small, state.lazy, state.small = state.lazy, state.small, None, 0
+        try:
+            a = interpret.run(part)[0]
+            value = interpret.tensor_on(a, ref.layout, ref.dtype).item()
+        finally:
+            state.lazy, state.small = lazy, small
+        found = follow(value, ("read", len(self.reads)))
+        self.reads.append((ref, found))
+        return found
 
     # ------------------------------------------------------------------------------------------ execution
     def leave(self, why: str) -> None:

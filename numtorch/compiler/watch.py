@@ -22,6 +22,8 @@ class Watch:
     """A context that collects `effects` (what a replay would leave out) and the user code that ran."""
 
     def __init__(self, tracer: Any):
+        self.tracer = tracer
+        self.numbers = False  # whether numbers of the environment vary
         self.effects: list[str] = []
         self.codes: dict[types.CodeType, dict] = {}
         self._known: dict[types.CodeType, bool] = {}
@@ -53,6 +55,10 @@ class Watch:
                 self.effects.append(f"{frame.f_back.f_code.co_filename}:{frame.f_back.f_lineno}: "
                                     f"{frame.f_code.co_name}() is called")
         elif event == "c_call":
+            if getattr(arg, "__module__", None) == "math" and (self.tracer.reads or self.numbers) and (
+                    self._users(frame) or frame.f_globals.get("__name__", "").startswith("numtorch.optim")):
+                self.effects.append(f"{frame.f_code.co_filename}:{frame.f_lineno}: math.{arg.__name__}() may be "
+                                    "called of a number that varies")
             name = getattr(arg, "__name__", "")
             if name in CLOCKS and self._users(frame):
                 owner = getattr(arg, "__self__", None)

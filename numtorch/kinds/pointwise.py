@@ -51,7 +51,7 @@ from .promotion import DEFAULT, Kind
 RESERVED = {"lo", "hi", "i", "r", "n", "q", "e", "b", "p", "a", "t"}
 
 
-PLAIN = frozenset({int, float, bool, complex})
+PLAIN = {int, float, bool, complex}
 
 
 def plain(v):
