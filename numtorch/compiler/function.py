@@ -196,7 +196,7 @@ class Entry:
                     s = made[how[1]] = Storage(got[how[1]])
             t = Tensor.__new__(Tensor) if False else object.__new__(Tensor)
             t.storage, t.layout, t.dtype = s, layout, dtype
-            t.requires_grad, t._node, t._base = False, None, None
+            t._requires, t._node, t._base = False, None, None
             return t
         values = [tensor(how) for how in self.results]
         slots = [(slot, tensor(how)) for slot, how in self.slots]
@@ -214,7 +214,7 @@ class Entry:
             if kind == "in":
                 t = object.__new__(Tensor)
                 t.storage, t.layout, t.dtype = storages[at], layout, dtype
-                t.requires_grad, t._node, t._base = False, None, None
+                t._requires, t._node, t._base = False, None, None
                 saved.append(t)
             else:
                 saved.append(tensor_on(got[at], layout, dtype))
@@ -626,7 +626,7 @@ class Trace:
                 import weakref
                 tracer.made.append(weakref.ref(s))
             t.storage, t.layout, t.dtype = s, layout, dtype
-            t.requires_grad, t._node, t._base = False, None, None
+            t._requires, t._node, t._base = False, None, None
             kept.append(t)
         edges = tuple([edge(self.leaves[at]) if kind == "arg" else edge(at) for kind, at in e.edges])
         outs = [i for i, how in enumerate(e.results) if how[-1] is True]
