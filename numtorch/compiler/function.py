@@ -6,24 +6,26 @@ gives its results and, if Python had nothing to do with the values in between, a
 from __future__ import annotations
 
 import functools
-import sys
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd.engine import FREED, Node, Output, clock, edge
 from ..autograd.engine import run as reverse
 from ..autograd.modes import state
+from ..dispatch import cpu
 from ..layouts import Layout
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten, tree_unflatten
 from . import interpret
 from .environment import Environment, modes
-from .graph import Graph, Value
+from .graph import Graph, Ref, Value
 from .interpret import tensor_on
 from .lazy import Symbol, Tracer, held
 from .number import Float, Int, evaluate, follow, plain
+from .program import Program
 from .watch import Watch
 
 SMALL = state.small
@@ -194,9 +196,9 @@ class Entry:
                 s = made.get(how[1])
                 if s is None:
                     s = made[how[1]] = Storage(got[how[1]])
-            t = Tensor.__new__(Tensor) if False else object.__new__(Tensor)
+            t = object.__new__(Tensor)
             t.storage, t.layout, t.dtype = s, layout, dtype
-            t._requires, t._node, t._base = False, None, None
+            t._requires, t._node, t._base, t._views = False, None, None, None
             return t
         values = [tensor(how) for how in self.results]
         slots = [(slot, tensor(how)) for slot, how in self.slots]
@@ -214,7 +216,7 @@ class Entry:
             if kind == "in":
                 t = object.__new__(Tensor)
                 t.storage, t.layout, t.dtype = storages[at], layout, dtype
-                t._requires, t._node, t._base = False, None, None
+                t._requires, t._node, t._base, t._views = False, None, None, None
                 saved.append(t)
             else:
                 saved.append(tensor_on(got[at], layout, dtype))
@@ -225,6 +227,9 @@ class Entry:
         for k, i in enumerate(outs):
             values[i].requires_grad = True
             values[i]._node = node if len(outs) == 1 else Output(node, k)
+
+
+_all: weakref.WeakSet = weakref.WeakSet()
 
 
 class Compiled:
@@ -240,6 +245,7 @@ class Compiled:
         self.varying: set = set()              # places whose number was seen to change
         self.notes: list[str] = []
         functools.update_wrapper(self, fn)
+        _all.add(self)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
@@ -270,7 +276,7 @@ class Trace:
         env = Environment(owner.roots, owner.codes) if look else None
         before = modes()
         followed = self.follow(env) if env is not None else []
-        tracer = self.tracer = Tracer(program_of)
+        tracer = self.tracer = Tracer(run_once)
         watch = Watch(tracer) if look else None
         if watch is not None:
             watch.numbers = bool(followed)
@@ -461,6 +467,10 @@ class Trace:
                 saved.append(v)
         roots = self.roots
         shapes = [None if g is None else (held.__get__(g.storage), g.layout, g.dtype) for g in self.grads]
+        known = [s.get() for s in changed]
+        for t in [*results, *known, *[v for x in known if isinstance(x, list) for v in x]]:
+            if isinstance(t, Tensor) and t.storage.device is cpu:
+                tracer.value(t.storage)  # views of memory that no operation touched
         inputs = {id(v): i for i, (_, v) in enumerate(tracer.met)}
         args = {id(x.storage): k for k, x in reversed(list(enumerate(self.given))) if isinstance(x, Tensor)}
         owners: dict[int, Any] = {}
@@ -519,11 +529,9 @@ class Trace:
             for i, (s, v) in enumerate(tracer.met):
                 if s is t.storage and id(s) not in constants:
                     return ("view", i, t.layout, t.dtype, grad)
-            if type(t.storage) is not Symbol:
-                if id(t.storage) in tracer.born or True:
-                    tracer.value(t.storage)
-                    no("a result was not computed by recorded operations")
-                    return None
+            if t.storage.device is not cpu:
+                no("a result lies on another device")
+                return None
             return ("out", out(held.__get__(t.storage)), t.layout, t.dtype, grad)
         for t in results:
             made_how = how(t)
@@ -572,10 +580,11 @@ class Trace:
                 no("a tensor made in the function is kept somewhere that cannot be seen")
                 return None
         values = [v for _, v in tracer.met]
-        e.program = program_of_graph(Graph(forward, values, outputs), [(o, i) for i, o in e.writes])
+        e.program = Bound(Graph(forward, values, outputs), [(o, i) for i, o in e.writes],
+                          tracer.numbers)
         if roots:
             ins = [*saved, *self.cotangents]
-            program = program_of_graph(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]), [])
+            program = Bound(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]))
             spots = {id(v): i for i, v in enumerate(program.graph.outputs)}
             e.backward = Backward(program, range(len(saved)), range(len(saved), len(ins)),
                                   [None if s is None else (spots[id(s[0])], s[1], s[2]) for s in shapes])
@@ -621,12 +630,11 @@ class Trace:
                 s = tracer.met[at][0]
             else:
                 s = object.__new__(Symbol)
-                s.device, s.version = tracer.met[0][0].device if tracer.met else outputs[at].device, 0
+                s.device, s.version = outputs[at].device, 0
                 held.__set__(s, outputs[at])
-                import weakref
                 tracer.made.append(weakref.ref(s))
             t.storage, t.layout, t.dtype = s, layout, dtype
-            t._requires, t._node, t._base = False, None, None
+            t._requires, t._node, t._base, t._views = False, None, None, None
             kept.append(t)
         edges = tuple([edge(self.leaves[at]) if kind == "arg" else edge(at) for kind, at in e.edges])
         outs = [i for i, how in enumerate(e.results) if how[-1] is True]
@@ -755,14 +763,36 @@ def _unstand(result: Any, real: dict[int, Tensor]) -> Any:
     return tree_unflatten([real.get(id(t), t) for t in leaves], spec)
 
 
-def program_of(graph: Graph) -> list:
-    """Compute a stretch that is not replayed."""
-    return interpret.run(graph)
+PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
+programs: dict[tuple, Program] = {}
 
 
-def program_of_graph(graph: Graph, donated: Sequence[tuple[int, int]]) -> Any:
-    """A program for a graph that will run again."""
-    return interpret.Program(graph)
+def program_of(graph: Graph, donated: Sequence[tuple[int, int]] = ()) -> Program:
+    """The program of a graph; graphs of the same structure share one."""
+    key = (graph.key(), tuple(donated))
+    found = programs.get(key)
+    if found is None:
+        if len(programs) >= PROGRAMS:
+            programs.clear()
+        found = programs[key] = Program(graph, dict(donated))
+    return found
+
+
+def run_once(graph: Graph) -> list:
+    """Arrays of a graph's outputs."""
+    return program_of(graph).run([v.array for v in graph.inputs], graph.numbers())
+
+
+class Bound:
+    """A program with the numbers of one graph."""
+
+    def __init__(self, graph: Graph, donated: Sequence[tuple[int, int]] = (), followed: dict | None = None):
+        self.graph, self.numbers = graph, graph.numbers()
+        if followed:
+            places = [(id(n), i) for n in graph.nodes if n.kind in ("map", "fill")
+                      for i, v in enumerate(n.ins) if type(v) is not Ref]
+            self.numbers = [followed.get(p, v) for p, v in zip(places, self.numbers)]
+        self.run = program_of(graph, donated).run
 
 
 def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
@@ -812,5 +842,6 @@ def is_compiling() -> bool:
 
 def reset() -> None:
     """Forget what was compiled: functions are traced anew."""
-    from . import program
-    program.forget()
+    programs.clear()
+    for c in _all:
+        c.entries, c.tries, c.varying = [], 0, set()

@@ -19,10 +19,10 @@ from ..tensor import Tensor
 from ..dispatch import cpu
 from . import interpret
 from .graph import Graph, Node, Out, Ref, Value
-from .number import follow
+from .number import Float, Int, follow, plain
 
-# item() of what so few operations on so few elements make does not end a stretch: a step count, a learning rate
-SMALL_NODES, SMALL_SIZE = 16, 16
+# item() of what so few operations on single elements make does not end a stretch: a step count, a learning rate
+SMALL_NODES = 16
 
 new = object.__new__
 held = Storage.__dict__["array"]  # the slot itself, which Symbol's property hides
@@ -66,6 +66,7 @@ class Tracer:
         self.born: set[int] = set()                    # ids of real storages made from numbers on the way
         self._kept: list[Storage] = []
         self.reads: list[tuple[Ref, Any]] = []         # what item() read, with the Number it gave
+        self.numbers: dict[tuple[int, int], Any] = {}  # (id of a node, operand) → the Number given there
         self.decisions: list[tuple] = []               # (function, Numbers, outcome) the code acted upon
 
     # ------------------------------------------------------------------------------------------ storages
@@ -113,6 +114,11 @@ class Tracer:
         outs = [None if t is None else self._out(t) for t in targets]
         node = Node(kind, what, ins, outs, extra)
         self.nodes.append(node)
+        if kind in ("map", "fill"):
+            for i, v in enumerate(ins):
+                if type(v) is Float or type(v) is Int:
+                    self.numbers[id(node), i] = v
+                    ins[i] = plain(v)
         for t, o in zip(targets, outs):
             if t is not None and o is not None:
                 o.value.node = node
@@ -145,13 +151,13 @@ class Tracer:
             self._add("fill", None, [number], (t,))
 
     def item(self, t: Tensor) -> Any:
-        """The one element of t as a Number, where a few operations on small inputs make it; else None."""
+        """The one element of t as a Number, where a few operations on single elements make it; else None."""
         if t.storage.device is not cpu or t.dtype.is_complex:
             return None
         ref = self.ref(t)
         part = Graph(self.nodes, [], [ref.value], False)
         if len(part.nodes) > SMALL_NODES or any(
-                n.kind == "call" or any(o is not None and o.value.numel > SMALL_SIZE for o in n.outs)
+                n.kind == "call" or any(v.numel != 1 for v in [*n.reads(), *[o.value for o in n.outs if o]])
                 for n in part.nodes):
             return None
         lazy, small, state.lazy, state.small = state.lazy, state.small, None, 0
@@ -160,9 +166,9 @@ class Tracer:
             value = interpret.tensor_on(a, ref.layout, ref.dtype).item()
         finally:
             state.lazy, state.small = lazy, small
-        found = follow(value, ("read", len(self.reads)))
+        found = follow(int(value) if ref.dtype is D.bool else value, ("read", len(self.reads)))
         self.reads.append((ref, found))
-        return found
+        return bool(found) if ref.dtype is D.bool else found
 
     # ------------------------------------------------------------------------------------------ execution
     def leave(self, why: str) -> None:

@@ -1,0 +1,284 @@
+"""numtorch.compile: compiled functions give eager's bits, run what has to run, and notice what changed."""
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+import numtorch as T
+from numtorch import nn
+
+F = nn.functional
+
+
+def same(a, b) -> None:
+    """Equal bits, shapes, types."""
+    if isinstance(a, T.Tensor):
+        assert a.dtype is b.dtype and a.shape == b.shape and a.requires_grad == b.requires_grad
+        assert a.stride() == b.stride()
+        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+    elif isinstance(a, tuple | list):
+        assert type(a) is type(b) and len(a) == len(b)
+        for x, y in zip(a, b):
+            same(x, y)
+    elif isinstance(a, dict):
+        assert list(a) == list(b)
+        for k in a:
+            same(a[k], b[k])
+    else:
+        assert a == b
+
+
+def views(x, w):
+    y = (x @ w + 1).relu_()
+    z = F.softmax(y, -1)
+    z[0] = 5
+    z[:, 1:] *= 2
+    return z.sum(0), {"t": z.t(), "n": 3}
+
+
+def write(x):
+    x.add_(1)
+    x[0] = 7
+    return x
+
+
+def constants(x):
+    return x * T.tensor([1.0, 2.0, 3.0]) + T.arange(3) + T.full((3,), 2.0)
+
+
+@pytest.mark.parametrize("fn, shapes", [
+    (views, [(4, 5), (5, 6)]), (write, [(3, 2)]), (constants, [(2, 3)]),
+    (lambda x: x, [(2,)]), (lambda x: (x, x + 1, x[1:]), [(4,)]), (lambda x: x.t(), [(2, 3)]),
+    (lambda x: (x.unsqueeze(0), None, "a", 2.5), [(3,)]),
+    (lambda x, y: [x.sum(), (x * y).mean(0, True), x.std(), x.max()], [(3, 4), (3, 4)]),
+    (lambda x: T.cat([x, x * 2]).view(-1)[::2], [(3, 4)]), (lambda x: x.sort(0).values.cumsum(1), [(3, 4)]),
+    (lambda x: F.layer_norm(x, (4,)).gelu() if hasattr(x, "gelu") else F.gelu(F.layer_norm(x, (4,))), [(3, 4)]),
+])
+def test_functions(fn, shapes):
+    compiled = T.compile(fn)
+    for i in range(3):
+        T.manual_seed(i)
+        args = [T.randn(*s) for s in shapes]
+        twins = [a.clone() for a in args]
+        same(fn(*args), compiled(*twins))
+        same(args, twins)
+    assert len(compiled.entries) == 1, compiled.notes
+
+
+def net() -> nn.Module:
+    T.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.3), nn.LayerNorm(8),
+                         nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: T.optim.SGD(p, lr=0.1), lambda p: T.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
+    lambda p: T.optim.Adam(p, lr=0.01), lambda p: T.optim.AdamW(p, lr=0.01), lambda p: T.optim.RMSprop(p)])
+@pytest.mark.parametrize("what", ["step", "loss"])
+def test_training(make, what):
+    def train(compiled: bool):
+        model = net()
+        opt = make(model.parameters())
+        sched = T.optim.lr_scheduler.StepLR(opt, 3, 0.5)
+
+        def loss_of(x, y):
+            return F.cross_entropy(model(x), y)
+        forward = T.compile(loss_of) if compiled and what == "loss" else loss_of
+
+        def step(x, y):
+            opt.zero_grad()
+            loss = forward(x, y)
+            loss.backward()
+            T.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            opt.step()
+            sched.step()
+            return loss
+        run = T.compile(step) if compiled and what == "step" else step
+        losses = [run(T.randn(6, 5), T.randint(0, 3, (6,))).item() for _ in range(8)]
+        if compiled:
+            assert (run if what == "step" else forward).entries
+        return losses, [p.detach() for p in model.parameters()], [b for b in model.buffers()], \
+            opt.param_groups[0]["lr"], sched.last_epoch, [p.grad for p in model.parameters()]
+    same(train(False), train(True))
+
+
+def test_modules():
+    model = net()
+    compiled = T.compile(model)
+    assert list(compiled.state_dict())[0] == "_orig_mod.0.weight" and compiled._orig_mod is model
+    x = T.randn(4, 5)
+    compiled.eval()
+    assert not model.training
+    same(model(x), compiled(x))
+    model.train()
+    T.manual_seed(1)
+    want = model(x)
+    T.manual_seed(1)
+    same(want, compiled(x))
+    model[3].p = 0.0
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    want = model(x)
+    model.load_state_dict(before)
+    same(want, compiled(x))
+
+
+def test_what_changes_outside_is_noticed():
+    scale, table = 2.0, [1.0]
+    model = nn.Linear(3, 3)
+
+    def f(x):
+        return model(x) * scale + table[0]
+    compiled = T.compile(f)
+    x = T.randn(2, 3)
+    same(f(x), compiled(x))
+    scale = 3.0
+    same(f(x), compiled(x))
+    table[0] = 4.0
+    same(f(x), compiled(x))
+    table = [5.0]
+    same(f(x), compiled(x))
+    with T.no_grad():
+        model.weight.mul_(2)
+        same(f(x), compiled(x))
+    model.weight = nn.Parameter(T.randn(3, 3))
+    same(f(x), compiled(x))
+    model.weight.data = T.randn(3, 3)
+    same(f(x), compiled(x))
+    model = nn.Linear(3, 3)
+    same(f(x), compiled(x))
+
+
+def test_a_number_that_changes_becomes_an_input():
+    def f(x, k):
+        return x * k + k * k
+    compiled = T.compile(f)
+    x = T.randn(3)
+    for k in (0.5, 0.25, 1.5, 2.5, 1.0, 0.0):
+        same(f(x, k), compiled(x, k))
+    assert len(compiled.entries) == 2
+    for k in (1, 2, 3):
+        same(f(x, k), compiled(x, k))
+
+    def branch(x, k):
+        return x + 1 if k > 2 else x - 1
+    compiled = T.compile(branch)
+    for k in (1.0, 3.0, 0.5, 7.0, 2.0, 2.5):
+        same(branch(x, k), compiled(x, k))
+
+
+def test_values_that_python_reads():
+    def f(x):
+        y = x * 2
+        if y.sum() > 0:
+            return y + 1
+        return y - float(y.max())
+    compiled = T.compile(f)
+    for s in (1.0, -1.0, 2.0):
+        x = T.full((3,), s)
+        same(f(x), compiled(x))
+    with pytest.raises(RuntimeError, match="fullgraph"):
+        T.compile(f, fullgraph=True)(T.ones(3))
+
+
+def test_effects_happen_every_time(capsys):
+    seen = []
+
+    def f(x):
+        print("here")
+        seen.append(1)
+        return x * random.random() + float(np.random.rand())
+    compiled = T.compile(f)
+    for i in range(4):
+        random.seed(i)
+        np.random.seed(i)
+        want = f(T.ones(2))
+        random.seed(i)
+        np.random.seed(i)
+        same(want, compiled(T.ones(2)))
+    assert len(seen) == 8 and capsys.readouterr().out == "here\n" * 8
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls, self.h = 0, T.zeros(2)
+
+    def forward(self, x):
+        self.calls += 1
+        self.h = self.h * 0.5 + x
+        return self.h * self.calls
+
+
+def test_state_that_the_function_replaces():
+    plain, compiled = Counter(), T.compile(Counter())
+    for i in range(6):
+        x = T.full((2,), float(i))
+        same(plain(x), compiled(x))
+    assert compiled.calls == 6
+    same(plain.h, compiled.h)
+
+
+def test_gradients():
+    def f(x, w):
+        y = T.tanh(x @ w)
+        return y.sum(), y * 2
+    compiled = T.compile(f)
+    for _ in range(3):
+        x, w = T.randn(3, 4, requires_grad=True), T.randn(4, 2, requires_grad=True)
+        a, b = x.detach().requires_grad_(), w.detach().requires_grad_()
+        s, y = f(x * 1, w)
+        (s + y.pow(2).sum()).backward()
+        s, y = compiled(a * 1, b)
+        (s + y.pow(2).sum()).backward()
+        same([x.grad, w.grad], [a.grad, b.grad])
+    s, _ = compiled(a, b)
+    with pytest.raises(RuntimeError, match="double backward"):
+        T.autograd.grad(s, a, create_graph=True)
+    s.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        s.backward()
+    s, _ = compiled(a, b)
+    with T.no_grad():
+        b.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        s.backward()
+    with T.no_grad():
+        assert not compiled(a, b)[0].requires_grad
+    assert len(compiled.entries) <= 3
+
+
+def test_errors_leave_everything_as_it_was():
+    w = T.ones(2)
+
+    def f(x):
+        w.add_(1)
+        if x.shape[0] > 2:
+            raise ValueError("too many")
+        return x + w
+    compiled = T.compile(f)
+    same(compiled(T.ones(2)), T.full((2,), 3.0))
+    with pytest.raises(ValueError, match="too many"):
+        compiled(T.ones(3))
+    assert w.tolist() == [3, 3]
+    same(compiled(T.ones(2)), T.full((2,), 5.0))
+    g = T.compile(lambda i: F.embedding(i, T.eye(3)))
+    with pytest.raises(IndexError):
+        g(T.tensor([5]))
+    same(g(T.tensor([1])), T.tensor([[0.0, 1.0, 0.0]]))
+
+
+def test_disable_and_reset():
+    calls = []
+
+    @T.compiler.disable
+    def inner(x):
+        calls.append(T.compiler.is_compiling())
+        return x + 1
+    compiled = T.compile(lambda x: inner(x * 2) * 3)
+    for _ in range(2):
+        same(compiled(T.ones(2)), T.full((2,), 9.0))
+    assert calls == [False, False]
+    T.compiler.reset()
+    same(compiled(T.ones(2)), T.full((2,), 9.0))
