@@ -13,6 +13,8 @@ from . import dtypes as D
 from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge, hooked, typed
 from .autograd.modes import state
 from .layouts import Layout, Size, contiguous
+from .memory_format import contiguous_format, preserve_format
+from .memory_format import memory_format as Format
 from .storage import Storage
 
 new: Any = object.__new__
@@ -244,8 +246,11 @@ class Tensor(metaclass=_TensorType):
 
     def is_contiguous(self, memory_format=None) -> bool:
         """Whether the elements lie in row-major order (or in that of `memory_format`)."""
-        if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
+        if memory_format is None or memory_format is contiguous_format or memory_format is preserve_format:
             return self.layout.contiguous
+        if not isinstance(memory_format, Format):
+            raise TypeError("is_contiguous(): argument 'memory_format' must be torch.memory_format, not "
+                            f"{type(memory_format).__name__}")
         from .layouts import channels_last
         n = 4 if memory_format.name == "channels_last" else 5
         return len(self.layout.shape) == n and all(

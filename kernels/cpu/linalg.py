@@ -95,7 +95,8 @@ def product(out, a, b):
     if out.dtype.kind not in "fc":
         _integer_product(out, a, b)
     elif b.ndim == 2 and a.ndim > 2 and a.size and out.size and out.flags.c_contiguous and _foldable(a):
-        np.matmul(a.reshape(-1, a.shape[-1]), b, out=out.reshape(-1, out.shape[-1]))
+        rows = math.prod(a.shape[:-1])
+        np.matmul(a.reshape(rows, a.shape[-1]), b, out=out.reshape(rows, out.shape[-1]))
     else:
         np.matmul(a, b, out=out)
 

@@ -513,7 +513,8 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
             else:
                 # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
                 alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
-                if alone and g.layout.strides == t.layout.strides and not g._requires:
+                if (alone and g.layout.strides == t.layout.strides and not g._requires
+                        and (g.layout.dense or g.layout.covers())):
                     t._grad = g
                 else:
                     before, state.grad = state.grad, False

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..dispatch import into
+from ..dtypes import dtype
 from ..memory_format import contiguous_format
 from . import join, view
 
@@ -22,10 +23,15 @@ def _copy_of(name: str, fn) -> Any:
     return copied
 
 
+def _shown(input, size):
+    """input with another dtype, or another shape (in a copy where no view shows it)."""
+    return view.view_(input, size) if isinstance(size, dtype) else view.reshape(input, size)
+
+
 FUNCTIONS = {f"{name}_copy": _copy_of(f"{name}_copy", fn) for name, fn in {
     "alias": view.alias_view, "as_strided": view.as_strided, "detach": lambda x: x.detach(),
     "diagonal": view.diagonal, "expand": view.expand, "narrow": view.narrow, "permute": view.permute,
     "select": view.select, "squeeze": view.squeeze, "split": join.split,
     "split_with_sizes": join.split_with_sizes, "t": view.t, "transpose": view.transpose,
-    "unbind": join.unbind, "unfold": view.unfold, "unsqueeze": view.unsqueeze, "view": view.view_}.items()}
+    "unbind": join.unbind, "unfold": view.unfold, "unsqueeze": view.unsqueeze, "view": _shown}.items()}
 METHODS = {"narrow_copy": FUNCTIONS["narrow_copy"]}

@@ -112,7 +112,11 @@ def _maker(name: str, value, doc: str):
         d = D._default if dtype is None else dtype
         where = devices._defaults[-1] if device is None else devices.placed(device)
         lay = L.contiguous(shape)
-        if memory_format is not None and memory_format is not preserve_format:
+        if memory_format is not None:
+            if value is not None:
+                raise TypeError(f"{name}() got an unexpected keyword argument 'memory_format'")
+            if memory_format is preserve_format:
+                raise RuntimeError("unsupported memory format Preserve")
             from .convert import formatted
             lay = formatted(lay, memory_format)
         t = fresh(lay, d, where) if value is None else filled(shape, value, d, where, lay)

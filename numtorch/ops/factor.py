@@ -158,7 +158,7 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     return R.linalg_solve_ex((solve(a, B, left=left), info))
 
 
-@composite(at=NAMES)
+@composite(memory=(columns, None), at=NAMES)
 def cholesky_ex(A, *, upper=False, check_errors=False):
     "(L, info): info is the order of the first leading minor that is not positive-definite, or else 0."
     _square("linalg.cholesky", A)

@@ -166,8 +166,11 @@ def _to_half(name: str, x, dims, lengths, norm, forward: bool):
         raise RuntimeError(f"{name} must transform at least one axis")
     for d, n in zip(dims, lengths):
         x = _resized(x, d, n)
-    out = real_to_half(x, dims, _scale(norm, math.prod(lengths), forward))
-    return out if forward else conj(out)
+    scale = _scale(norm, math.prod(lengths), forward)
+    if forward:
+        return real_to_half(x, dims, scale)
+    out = conj(real_to_half(x, dims[-1:], scale))
+    return complex_to_complex(out, dims[:-1], False, 1.0) if len(dims) > 1 else out
 
 
 def _from_half(name: str, x, dims, lengths, norm, forward: bool):

@@ -6,8 +6,9 @@ import itertools
 from ..dispatch import TITLES, Meta, wrap_dim
 from ..dtypes import int32, int64, result_type
 from ..kinds import composite, opaque
-from ..kinds.memory import format_of_all, preserved, rowmajor
+from ..kinds.memory import format_of, format_of_all, preserved, rowmajor
 from ..layouts import contiguous, viewed
+from ..memory_format import contiguous_format
 from ..tensor import Tensor
 from .create import arange, zeros
 from .view import narrow, select
@@ -568,7 +569,7 @@ def flipud(x):
     return flip(x, (0,))
 
 
-@opaque(memory=preserved, strided=True, at=(), half="native",
+@opaque(memory=format_of("x"), strided=True, at=(), half="native",
         vjp={"x": lambda g, shifts, dims: rolled(g, tuple(-s for s in shifts), dims)})
 def rolled(x, shifts, dims):
     "x with its entries moved by shifts[i] places along dims[i], around the end."
@@ -602,7 +603,7 @@ def rot90(x, k=1, dims=(0, 1)):
                            f"{dims[1]}")
     k %= 4
     if k == 0:
-        return x.clone()
+        return x.clone(contiguous_format)
     if k == 2:
         return flip(x, (i, j))
     if k == 1:

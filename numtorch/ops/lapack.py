@@ -93,7 +93,10 @@ def solve(A, B, *, left=True):
     if not left:
         return solve_matrix(A.transpose(-2, -1), right.transpose(-2, -1)).transpose(-2, -1)
     out = solve_matrix(A, right)
-    return out.squeeze(-1) if vector else out
+    if vector:  # a batch of vectors lies like the columns of one matrix
+        out = out.squeeze(-1)
+        return copied_to(out, columns({}, tuple(out.shape))) if out.ndim > 1 else out
+    return out
 
 
 def _triangular_gradient(g, a, out, upper, unitriangular):
@@ -101,7 +104,7 @@ def _triangular_gradient(g, a, out, upper, unitriangular):
     return triu(g, int(unitriangular)) if upper else tril(g, -int(unitriangular))
 
 
-@opaque(at=(), vjp={
+@opaque(memory=columns, at=(), vjp={
     "a": _triangular_gradient,
     "b": lambda g, a, upper, unitriangular: triangular_solution(_t(a), g, not upper, unitriangular)})
 def triangular_solution(a, b, upper, unitriangular):
@@ -109,7 +112,7 @@ def triangular_solution(a, b, upper, unitriangular):
     return Meta(broadcast(a.shape[:-2], b.shape[:-2]) + tuple(b.shape[-2:]), a.dtype)
 
 
-@composite(at=("linalg",))
+@composite(memory=columns, at=("linalg",))
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
     "X of A X = B (X A = B if not left) with the upper or lower triangle of A."
     _square("linalg.solve_triangular", A)
@@ -125,7 +128,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
     return triangular_solution(A, B, bool(upper), bool(unitriangular))
 
 
-@composite
+@composite(memory=columns)
 def triangular_solve(x, A, upper=True, transpose=False, unitriangular=False):
     "(solution, A): X of A X = x, or of A.T X = x."
     a, up = (A.transpose(-2, -1), not upper) if transpose else (A, upper)
@@ -206,7 +209,7 @@ def lower_factor(x):
     return Meta(x.shape, x.dtype)
 
 
-@composite(at=())
+@composite(memory=columns, at=())
 def linalg_cholesky(A, *, upper=False):
     "L of A = L L^H with a lower triangular L (its conjugate transpose if upper)."
     _square("linalg.cholesky", A)
@@ -352,7 +355,7 @@ def _eig_gradient(g, x, out):
     return got if x.dtype.is_complex else got.real
 
 
-@opaque(at=(), vjp={"x": _eig_gradient})
+@opaque(memory=(None, columns), at=(), vjp={"x": _eig_gradient})
 def general_pairs(x):
     "(eigenvalues, eigenvectors) of square matrices."
     return Meta(x.shape[:-1], x.dtype.to_complex()), Meta(x.shape, x.dtype.to_complex())
@@ -409,7 +412,7 @@ def _svd_gradient(g, out, full):
     return total if extra is None else total + extra
 
 
-@opaque(at=(), vjp={"x": _svd_gradient})
+@opaque(memory=(columns, None, columns), at=(), vjp={"x": _svd_gradient})
 def singular_values(x, full):
     "(U, S, Vh) of x = U diag(S) Vh, S descending."
     *batch, m, n = x.shape
@@ -575,6 +578,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if A.ndim < 2:
         raise RuntimeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
     vector = B.ndim == A.ndim - 1
+    driver = driver or "gelsy"
     right = B.unsqueeze(-1) if vector else B
     if A.shape[-2] != right.shape[-2]:
         raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
@@ -608,7 +612,7 @@ def matrix_power(x, n):
     if n < 0:
         x, n = inv(x), -n
     if n == 0:
-        return x * 0 + eye(x.shape[-1], dtype=x.dtype, device=x.device)
+        return x.contiguous() * 0 + eye(x.shape[-1], dtype=x.dtype, device=x.device)
     out = None
     while n:
         if n & 1:
@@ -641,6 +645,8 @@ def matrix_exp(x):
 def cond(A, p=None):
     "The condition number of each matrix in the norm p, by default 2."
     if p in (None, 2, -2):
+        if not A.numel():
+            return zeros(A.shape[:-2], dtype=A.dtype.to_real(), device=A.device)
         s = svdvals(A)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     _square(f"linalg.cond(ord={p})", A)

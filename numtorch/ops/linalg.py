@@ -120,7 +120,8 @@ def _left_gradient(g, b, a_meta):
 def _right_gradient(g, a, b_meta):
     "The gradient of a @ b for b; one product over all rows where b is a single matrix."
     if b_meta.ndim == 2 and a.ndim > 2:
-        return mm(_h(a.reshape(-1, a.shape[-1])), g.reshape(-1, g.shape[-1]))
+        rows = math.prod(a.shape[:-1])
+        return mm(_h(a.reshape(rows, a.shape[-1])), g.reshape(rows, g.shape[-1]))
     return batched_matmul(_h(a), g)
 
 
@@ -327,7 +328,7 @@ def matmul(x, y):
         if n == 2:
             return mm(a.unsqueeze(0), b).squeeze(0)
         return batched_matmul(a.unsqueeze(0), b).squeeze(-2)
-    return mv(a.reshape(-1, a.shape[-1]), b).reshape(a.shape[:-1])
+    return mv(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(a.shape[:-1])
 
 
 @composite
@@ -627,6 +628,8 @@ def einsum(equation, *operands):
         keep = set(out).union(*(term for _, term in parts[i + 2:]))
         acc, la = _summed(acc, la, keep | set(lx))
         x, lx = _summed(x, lx, keep | set(la))
+        if i == len(parts) - 2 and out and out[-1] not in lx:  # the last dimension comes from the right one
+            acc, la, x, lx = x, lx, acc, la
         acc, la = _contract(acc, la, x, lx, keep)
     acc, la = _summed(acc, la, set(out))
     return acc.permute([la.index(c) for c in out]) if la != out else acc

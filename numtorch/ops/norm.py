@@ -141,14 +141,14 @@ def _batch_norm(x, weight, bias, running_mean, running_var, training: bool, mome
     return out, mean, var
 
 
-@composite(at=("torch",))
+@composite(memory=format_of("input"), at=("torch",))
 def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled=True):
     """weight (x - mean) / √(var + eps) + bias per channel; the batch's statistics if training, else the
     running ones."""
     return _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
 
 
-@composite(at=())
+@composite(memory=format_of("input"), at=())
 def functional_batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
                           momentum=0.1, eps=1e-5):
     """Normalize each channel of (N, C, *); running statistics are updated in place when training.
@@ -169,7 +169,7 @@ def _check_batch(shape, text=None) -> None:
                          f"{text or f'torch.Size({list(shape)})'}")
 
 
-@composite(at=("torch",))
+@composite(memory=(format_of("input"), None, None), at=("torch",))
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """(batch_norm, saved mean, saved 1 / √(var + eps)); the last two are empty unless training."""
     out, mean, var = _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
@@ -262,7 +262,7 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     return out, mean.reshape(lead), r.reshape(lead)
 
 
-@composite(at=("torch", "nn.functional"))
+@composite(memory=format_of("input"), at=("torch", "nn.functional"))
 def rms_norm(input, normalized_shape, weight=None, eps=None):
     """weight x / √(mean x² + eps) over the last dimensions (arXiv:1910.07467); eps: the dtype's by
     default."""

@@ -292,7 +292,9 @@ def _resample(x, dim: int, mode: str, o: int, factor, align: bool, antialias: bo
 
 def _resampled(args, shape):
     """channels_last stays; not for volumes that are averaged."""
-    return (images_of if args.get("mode") == "area" else format_of)("input")(args, shape)
+    if args.get("mode") == "area":
+        return images_of("input", line="size")({**args, "size": shape[2:]}, shape)
+    return format_of("input")(args, shape)
 
 
 MODES = "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact"

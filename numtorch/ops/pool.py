@@ -102,7 +102,7 @@ def _route(g, out, x_meta, dims: int):
 
 
 # ------------------------------------------------------------------------------------------------ maximum
-@opaque(memory=format_of("x"),
+@opaque(memory=format_of("x", line="kernel_size"),
         vjp={"x": lambda g, out, x_meta, kernel_size: _route(g, out, x_meta, len(kernel_size))}, at=())
 def max_pool(x, kernel_size, stride, padding, dilation, ceil_mode):
     """(maximum of each window, its flat position in the plane); one setting per spatial dimension."""
@@ -322,7 +322,7 @@ def adaptive_avg_pool_input(grad, shape, dims):
     return Meta(tuple(shape), grad.dtype)
 
 
-@opaque(memory=images_of("x"),
+@opaque(memory=images_of("x", line="output_size"),
         vjp={"x": lambda g, out, x_meta, output_size: _route(g, out, x_meta, len(output_size))}, at=())
 def adaptive_max_pool(x, output_size):
     """(maximum, its flat position) of windows that divide the last dimensions into `output_size` parts."""

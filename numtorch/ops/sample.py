@@ -6,6 +6,7 @@ import math
 
 from ..dtypes import int64
 from ..kinds import composite
+from ..kinds.memory import rowmajor
 from .create import arange
 from .pointwise import where
 
@@ -103,7 +104,7 @@ def _checked(x, grid, mode: str, padding: str) -> None:
                            f"has sizes {list(x.shape)}")
 
 
-@composite(at=("nn.functional",))
+@composite(memory=rowmajor, at=("nn.functional",))
 def grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
     """x (N, C, H, W) or (N, C, D, H, W) at the places `grid` (N, ..., 2 or 3) in [-1, 1], given as (x, y) or
     (x, y, z)."""

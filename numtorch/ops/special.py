@@ -10,7 +10,7 @@ from ..dispatch import Meta, need_tensors, unimplemented
 from ..dtypes import BOOL, FLOAT, INT, float64, get_default_dtype, int32, result_type
 from ..kernels import special as K
 from ..kinds import INT_TO_FLOAT, composite, opaque, pointwise
-from ..kinds.memory import elementwise
+from ..kinds.memory import elementwise, rowmajor
 from ..layouts import broadcast
 from .pointwise import eq, exp, exp2, lgamma, log, power, sign, where
 
@@ -72,7 +72,7 @@ def _polygamma_inplace(self, n):
     return self.copy_(polygamma(n, self))
 
 
-@composite(at=EVERYWHERE)
+@composite(memory=rowmajor, at=EVERYWHERE)
 def mvlgamma(x, p):
     "log of the multivariate gamma function: log(pi) p (p - 1) / 4 + the sum of lgamma(x - j / 2), j < p."
     if p < 1:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import layouts as L
 from ..autograd.engine import awaken, rebased, stamp_of
-from ..dispatch import TITLES, edge, wrap_dim
-from ..dtypes import BOOL, INT, int64
+from ..dispatch import TITLES, edge, not_a_tensor, wrap_dim
+from ..dtypes import INT
 from ..kinds import batching
 from ..kinds.batching import Batched
 from ..kinds.composite import composite
@@ -172,7 +172,7 @@ def viewed_as(x, dtype, old):
 
 
 @composite(name="view", at=("Tensor",), packs="shape")
-def view_(x, shape=None, dtype=None):
+def view_(x, shape=None, dtype=None, *, size=None):
     "The same memory with another shape (or another dtype)."
     from ..dtypes import dtype as dtype_type
     if isinstance(shape, dtype_type):
@@ -181,8 +181,16 @@ def view_(x, shape=None, dtype=None):
         out = viewed_as(x, dtype, x.dtype)
         out.dtype = dtype
         return out
-    if shape is None or not all(isinstance(n, int) or hasattr(n, "__index__") for n in shape):
-        got = ", ".join({dtype_type: "torch.dtype"}.get(type(n), type(n).__name__) for n in shape or ())
+    shape = size if shape is None else shape
+    if isinstance(shape, list | tuple):
+        for i, n in enumerate(shape):
+            if i and isinstance(shape, list) and not hasattr(n, "__index__"):
+                raise TypeError(f"view(): argument 'size' failed to unpack the object at pos {i + 1} with "
+                                f"error \"type must be tuple of ints,but got {type(n).__name__}\"")
+    if not isinstance(shape, list | tuple) or not all(
+            hasattr(n, "__index__") and not isinstance(n, bool) for n in shape):
+        given = shape if isinstance(shape, list | tuple) else (shape,)
+        got = ", ".join(type(n).__name__ for n in given)
         raise TypeError(f"view() received an invalid combination of arguments - got ({got}), but expected "
                         "one of:\n"
                         " * (torch.dtype dtype)\n * (tuple of ints size)")
@@ -202,6 +210,8 @@ def reshape(x, shape):
 @composite(at=("Tensor",))
 def view_as(x, y):
     "x with the shape of the other."
+    if not hasattr(y, "layout"):
+        raise not_a_tensor("view_as", "other", y, 0)
     return view_(x, y.shape)
 
 
@@ -242,7 +252,7 @@ def unflatten(x, dim, sizes):
 @composite
 def ravel(x):
     "All elements in one dimension."
-    return reshape(x, (-1,))
+    return reshape(x if x.layout.contiguous else x.contiguous(), (-1,))
 
 
 @view(vjp={"x": lambda g, x_meta: g.reshape(x_meta.shape)})
@@ -319,7 +329,7 @@ def broadcast_tensors(*tensors):
     "All tensors expanded to their common shape."
     many = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
     shape = L.broadcast(*[v.layout.shape for v in many])
-    return tuple(expand(v, shape) for v in many)
+    return tuple(v if v.layout.shape == shape else expand(v, shape) for v in many)
 
 
 def broadcast_shapes(*shapes):
@@ -362,7 +372,10 @@ FUNCTIONS = {"broadcast_shapes": broadcast_shapes}
 def sum_to_size(x, size):
     "Sum the dimensions that broadcasting would add or repeat, so that the result has shape `size`."
     size = tuple(size)
-    if tuple(x.layout.shape) == size and size:
+    if not size:
+        from .reduce import sum as total
+        return total(x)
+    if tuple(x.layout.shape) == size:
         return x
     lead = x.ndim - len(size)
     if lead < 0 or any(n != 1 and n != m for n, m in zip(size, x.layout.shape[lead:])):
@@ -370,7 +383,7 @@ def sum_to_size(x, size):
     dims = [i for i in range(x.ndim) if i < lead or (size[i - lead] == 1 and x.layout.shape[i] != 1)]
     from .reduce import sum as total
     if len(dims) == lead:
-        return total(x, dims) if dims else x if size or x.dtype.category != BOOL else x.to(int64)
+        return total(x, dims) if dims else x
     out = total(x, dims, True)
     return viewed(out, size) if lead else out
 
