@@ -172,25 +172,26 @@ def viewed_as(x, dtype, old):
 
 
 @composite(name="view", at=("Tensor",), packs="shape")
-def view_(x, shape=None, dtype=None, *, size=None):
+def view_(x, shape=..., dtype=None, *, size=()):
     "The same memory with another shape (or another dtype)."
     from ..dtypes import dtype as dtype_type
     if isinstance(shape, dtype_type):
-        shape, dtype = None, shape
+        shape, dtype = ..., shape
     if dtype is not None:
         out = viewed_as(x, dtype, x.dtype)
         out.dtype = dtype
         return out
-    shape = size if shape is None else shape
-    if isinstance(shape, list | tuple):
+    given = shape is not ... or size != ()
+    shape = size if shape is ... else shape
+    if isinstance(shape, list):
         for i, n in enumerate(shape):
-            if i and isinstance(shape, list) and not hasattr(n, "__index__"):
+            if i and not hasattr(n, "__index__"):
                 raise TypeError(f"view(): argument 'size' failed to unpack the object at pos {i + 1} with "
                                 f"error \"type must be tuple of ints,but got {type(n).__name__}\"")
-    if not isinstance(shape, list | tuple) or not all(
+    if not given or not isinstance(shape, list | tuple) or not all(
             hasattr(n, "__index__") and not isinstance(n, bool) for n in shape):
-        given = shape if isinstance(shape, list | tuple) else (shape,)
-        got = ", ".join(type(n).__name__ for n in given)
+        got = ", ".join("torch.dtype" if isinstance(n, dtype_type) else type(n).__name__
+                        for n in (shape if isinstance(shape, list | tuple) else (shape,)))
         raise TypeError(f"view() received an invalid combination of arguments - got ({got}), but expected "
                         "one of:\n"
                         " * (torch.dtype dtype)\n * (tuple of ints size)")
