@@ -440,14 +440,14 @@ def _binary(op: Pointwise) -> Callable:
         if k is not None:
             n = layout.numel
             a = empty(n, k[2])
-            y = other if number is not None else other.storage.array
             try:
                 if n < state.small:
-                    k[0](0, n, a, input.storage.array, y)
+                    k[0](0, n, a, input.storage.array, other if number is not None else other.storage.array)
                 elif state.lazy is not None:
                     return op(input, other)
                 else:
-                    jit.parallel(k[1], n, cost, (a, input.storage.array, y))
+                    jit.parallel(k[1], n, cost, (a, input.storage.array,
+                                                 other if number is not None else other.storage.array))
             except TypeError:  # the memory was made as another type (x.view(dtype))
                 return op(input, other)
             s = new(Storage)
