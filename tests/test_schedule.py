@@ -102,6 +102,46 @@ def test_rows():
     assert kernels(norm) == ["rows"]
 
 
+def test_columns_and_long_sums():
+    x, y = torch.randn(50, 70), torch.randn(50, 70)
+    assert kernels(lambda: (x * y).sum(0)) == ["columns"]
+    assert kernels(lambda: ((z := x * y), z.sum(0), (z * z).mean(0))) == ["columns"]
+    assert kernels(lambda: (x.view(5, 10, 70) * y.view(5, 10, 70)).sum((0, 1))) == ["columns"]
+    x, y = torch.randn(90_000), torch.randn(90_000)
+    assert kernels(lambda: (x * y).sum()) == ["chunks"]
+    assert kernels(lambda: ((z := x * y), z.mean(), (z * z).sum())) == ["chunks"]
+
+
+def test_statistics_over_batch_and_space():
+    x, w = torch.randn(4, 3, 5, 6), torch.randn(3, 1, 1)
+
+    def norm():
+        m = x.mean((0, 2, 3), True)
+        d = x - m
+        v = (d * d).mean((0, 2, 3), True)
+        return d * (v + 1e-5).rsqrt() * w, m, v
+    assert kernels(norm) == ["rows"]
+    assert kernels(lambda: (x * w).sum((0, 2, 3))) == ["rows"]
+
+
+def test_layer_norm_backward():
+    g, x, w = torch.randn(6, 33), torch.randn(6, 33), torch.randn(33)
+    m, r = torch.randn(6, 1), torch.randn(6, 1)
+
+    def back():
+        xhat = (x - m) * r
+        u = g * w
+        gx = r * (u - u.mean(1, True) - xhat * (u * xhat).mean(1, True))
+        return gx, (g * xhat).sum(0), g.sum(0)
+    assert len(kernels(back)) <= 2
+
+
+def test_cross_entropy():
+    x, y = torch.randn(6, 33), torch.randint(0, 33, (6,))
+    assert kernels(lambda: F.log_softmax(x * 2, 1)) == ["rows"]
+    assert kernels(lambda: F.cross_entropy(x, y)).count("rows") == 1
+
+
 def test_activations():
     x = torch.randn(6, 33)
     assert kernels(lambda: F.gelu(x * 2) + 1) == ["map"]

@@ -13,7 +13,7 @@ from ..kernels import jit
 from ..layouts import Layout
 from . import interpret
 from .graph import Graph
-from .lower import Kernel, parallel
+from .lower import Kernel
 from .schedule import Group, Problem, Scheduler, Seen, Task, ordered
 
 ALIGN = 64
@@ -108,7 +108,7 @@ def _described(p: Problem, g: Group, work: Kernel | Task) -> Step:
         kind = "call" if work.kind == "call" else "fold"
     else:
         reads, made = {x.value for x in work.loads}, {x.value for x in work.stores}
-        kind = "rows" if work.puts else "map"
+        kind = g.form if g.form != "map" else "rows" if work.sweeps else "map"
     size = lambda vs: sum(p.values[v][0].itemsize * p.values[v][1] for v in vs)
     return Step(kind, [t.name for t in tasks], size(reads), size(made), sum(t.numel for t in tasks), g.why)
 
@@ -186,7 +186,7 @@ class Memory:
         if isinstance(w, Task):
             return u not in [s.value for v in w.args.values() for s in (v if isinstance(v, list) else [v])
                              if type(s) is Seen]
-        return all(x.steps == store.steps and x.offset == store.offset and w.late(store)
+        return all(x.steps == store.steps and x.offset == store.offset and w.late(store, x)
                    and x.dtype.itemsize == store.dtype.itemsize for x in w.loads if x.value == u)
 
     def span(self, head: int) -> tuple[int, int]:
@@ -291,15 +291,16 @@ class _Text:
         if isinstance(work, Kernel):
             for s in work.stores:
                 self.before(s.value)
-            args = [self.array(x.value) for x in [*work.stores, *work.loads]]
-            args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
-                     for k in work.numbers]
-            args += map(str, work.fixed)
-            if parallel(work):
-                self.lines.append(f"parallel({self.name(work.native, 'k')}, {work.items}, {work.cost:.1f}, "
-                                  f"({', '.join(args)},))")
-            else:
-                self.lines.append(f"{self.name(work.native.call, 'k')}(0, {work.items}, {', '.join(args)})")
+            for native, items, cost, arrays, numbers, fixed in work.launches:
+                args = [self.array(v) for v in arrays]
+                args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
+                         for k in numbers]
+                args += map(str, fixed)
+                if items * cost >= jit.PARALLEL_NS:  # else on this thread, without asking again
+                    self.lines.append(f"parallel({self.name(native, 'k')}, {items}, {cost:.1f}, "
+                                      f"({', '.join(args)},))")
+                else:
+                    self.lines.append(f"{self.name(native.call, 'k')}(0, {items}, {', '.join(args)})")
             return
         for w in work.outs:
             if w is not None:

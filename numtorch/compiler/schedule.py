@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from .. import dtypes as D
 from ..dispatch import compute_name
-from ..kernels import emit
 from ..layouts import collapse, expanded
 from .graph import Graph, Ref
 
@@ -43,7 +42,7 @@ class Number(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Elements that a task writes; `base`: the value of the block before, where elements of it stay, or -1."""
+    """Elements that a task writes; `base`: the value of the block before, if elements of it stay, or -1."""
     value: int
     dtype: D.dtype
     strides: tuple[int, ...]
@@ -244,7 +243,7 @@ class Group:
         for s in [*[w[0] for w in self.written.values()], *self.read.values()]:
             s[a:a + 1] = [s[a] * low, s[a]]
         if self.inner is not None:
-            self.inner = frozenset([*[b + (b > a) for b in self.inner], *[a + 1 for b in self.inner if b == a]])
+            self.inner = frozenset([c for b in self.inner for c in ([a, a + 1] if b == a else [b + (b > a)])])
 
     def along(self, steps: Sequence[int], axes: Sequence) -> list[int]:
         """Strides along the loop axes of an operand with these strides along a task's axes."""
@@ -318,12 +317,14 @@ class Scheduler:
         return list(out)
 
     def _siblings(self, t: Task) -> list[int]:
-        """Groups as large that read the same memory, the latest first."""
+        """Groups as large that read the same memory, or fold in the same loops, the latest first."""
         mine = {a.value for a in t.ins if type(a) is Access and 0 not in a.strides}
         if not mine:
             return []
+        form = nest(t) if t.kind == "fold" and t.dims else ""
         found = [gid for gid, g in self.groups.items()
-                 if g.form in ("map", "rows") and g.numel == t.numel and not mine.isdisjoint(g.read)]
+                 if g.form not in ("call", "eager") and g.numel == t.numel
+                 and (g.form == form or not mine.isdisjoint(g.read))]
         return found[-1:-3:-1]
 
     def _cycle(self, group: Sequence[int], makers: Sequence[int]) -> bool:
@@ -460,8 +461,8 @@ class Scheduler:
             more = len(g.sizes) - n
             for _, axes in g.members:
                 axes += [None] * more
-            for s in [*[w[0] for w in g.written.values()], *g.read.values()]:
-                s += [0] * more
+            for steps in [*[w[0] for w in g.written.values()], *g.read.values()]:
+                steps += [0] * more
             g.inner = frozenset(range(n, len(g.sizes)))
         place: list = [None] * len(g.sizes)
         for k, run in runs.items():
@@ -474,12 +475,12 @@ class Scheduler:
         if t.kind == "fold":
             if None in axes:
                 return "it folds values of rows"
-            if nest(t) != "rows" or not t.dims:
-                return "its loops are of another kind"
-            over = frozenset(a for a, p in enumerate(axes) if p[0] in t.dims)
-            if g.inner is not None and g.inner != over:
+            if not t.dims:
+                return "it folds single elements"
+            over, form = frozenset(a for a, p in enumerate(axes) if p[0] in t.dims), nest(t)
+            if g.inner is not None and g.inner != over or g.form not in ("map", form):
                 return "it folds other axes"
-            g.inner, g.form = over, "rows"
+            g.inner, g.form = over, form
         g.members.append((i, axes))
         for w in t.outs:
             g.written[w.value] = (g.along(w.strides, axes), w.offset, w.dtype)
@@ -543,8 +544,10 @@ class Scheduler:
             if g.inner is not None and g.inner != inner:
                 return None, "it folds other axes"
             g.inner = inner
-        if "rows" in (g.form, h.form):
-            g.form = "rows"
+        forms = {g.form, h.form} - {"map"}
+        if len(forms) > 1:
+            return None, "it folds other axes"
+        g.form = forms.pop() if forms else "map"
         known = {task for task, _ in g.members}
         g.members += [(task, [None if r is None else axes[r] for r in order]) for task, axes in h.members
                       if task not in known]
@@ -594,8 +597,68 @@ class Scheduler:
             least = min([s for s in wide if s], default=0)
             if light > LIGHT and not any(wide[a] == least for a in row):
                 return "its values would be computed again for each row"
-        loops, _ = collapse([g.sizes[a] for a in row], [[s[a] for a in row] for s in [*folded, *steps]])
-        return "the row is more than one loop" if len(loops) > 1 else ""
+            return ""
+        if g.form == "rows":
+            return "" if passes(self.tasks, g) is not None else "the order of its sums would change"
+        if any(None in axes for _, axes in g.members):
+            return "it needs the whole sum"
+        sums = [self.tasks[i].outs[0].value for i, _ in g.members if self.tasks[i].kind == "fold"]
+        if any(v in sums for i, _ in g.members for v in self.tasks[i].reads()):
+            return "it needs the whole sum"
+        if g.form == "chunks":
+            loops, lead = collapse(g.sizes, [*folded, *steps])
+            return "" if len(loops) == 1 and lead[0] == [1] else "the order of its sums would change"
+        orders = {tuple(sorted(row, key=lambda a: -s[a])) for s in folded}
+        return "" if len(orders) == 1 else "the order of its sums would change"
+
+
+def loaded(tasks: Sequence[Task], g: Group) -> dict[int, dict[tuple, None]]:
+    """For each value made in g, what is loaded to compute it in the row: (value, type, strides along the loop
+    axes, offset). Values of whole rows are not computed again."""
+    out: dict[int, dict[tuple, None]] = {}
+    for i, axes in g.members:
+        t = tasks[i]
+        found: dict[tuple, None] = {}
+        for x in t.ins:
+            if type(x) is Access:
+                if x.value in out:
+                    found.update(out[x.value])
+                else:
+                    found[x.value, x.dtype, tuple(g.along(x.strides, axes)), x.offset] = None
+        for w in t.outs:
+            out[w.value] = found if None not in axes and t.kind == "map" else {}
+    return out
+
+
+def levels(tasks: Sequence[Task], g: Group) -> dict[int, int]:
+    """The pass over the row before which each value is known."""
+    out: dict[int, int] = {}
+    for i, _ in g.members:
+        t = tasks[i]
+        known = max([out.get(x.value, 0) for x in t.ins if type(x) is Access], default=0)
+        for w in t.outs:
+            out[w.value] = known + (t.kind == "fold")
+    return out
+
+
+def passes(tasks: Sequence[Task], g: Group) -> list[list[list[int]]] | None:
+    """Per pass that folds, the strides of what it folds and loads: the first decide the order of its loops.
+    None where other operands would break up loops that eager mode runs as one: sums would change."""
+    row = sorted(g.inner or ())
+    sizes = [g.sizes[a] for a in row]
+    reach, level = loaded(tasks, g), levels(tasks, g)
+    out: list[list[list[int]]] = []
+    folds = [(level[tasks[i].outs[0].value] - 1, tasks[i].ins[0], axes) for i, axes in g.members
+             if tasks[i].kind == "fold"]
+    for p in range(max([f[0] for f in folds], default=-1) + 1):
+        mine = [(x, g.along(x.strides, axes)) for q, x, axes in folds if q == p]
+        lead = [[s[a] for a in row] for _, s in mine]
+        loads = [k[2] for x, s in mine for k in (reach[x.value] if x.value in reach else [(0, 0, tuple(s))])]
+        joint, _ = collapse(sizes, [*lead, *[[k[a] for a in row] for k in loads]])
+        if any(collapse(sizes, [one])[0] != joint for one in lead):
+            return None
+        out.append([*lead, *[[k[a] for a in row] for k in loads]])
+    return out
 
 
 def nest(t: Task) -> str:
