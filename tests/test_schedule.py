@@ -39,14 +39,19 @@ def compiled(fn, donated=None):
                     assert a.tobytes() == b.tobytes(), "an input was written"
         programs.append(program)
         return want
+    traced(fn, run)
+    return [p for p in programs if p.steps]
+
+
+def traced(fn, run):
+    """What fn returns, its graphs computed by `run`."""
     tracer, small = Tracer(run), state.small
     state.lazy, state.small = tracer, -1
     try:
-        fn()
+        return fn()
     finally:
         state.lazy, state.small = None, small
         tracer.flush()
-    return [p for p in programs if p.steps]
 
 
 def nans(a):
@@ -204,12 +209,7 @@ def test_donated_memory():
         assert got[-1] is ins[0] and np.array_equal(got[-1], want[-1])
         programs.append(program)
         return want
-    tracer = state.lazy = Tracer(run)
-    try:
-        p.mul_(0.9).add_(g, alpha=-0.1)
-    finally:
-        state.lazy = None
-        tracer.flush()
+    traced(lambda: p.mul_(0.9).add_(g, alpha=-0.1), run)
     assert len(programs) == 1 and len(programs[0].steps) == 1
 
 
@@ -221,15 +221,7 @@ def test_numbers_are_inputs():
         graphs.append(graph)
         return interpret.run(graph)
 
-    def trace(k):
-        tracer = state.lazy = Tracer(record)
-        try:
-            kept = x * k + (k + 1)
-        finally:
-            state.lazy = None
-            tracer.flush()
-        return kept
-    want = [trace(2.0), trace(3.5)]
+    want = [traced(lambda k=k: x * k + (k + 1), record) for k in (2.0, 3.5)]
     assert graphs[0].key() == graphs[1].key() and graphs[1].numbers() == [3.5, 4.5]
     program = Program(graphs[0])
     got = program.run([v.array for v in graphs[1].inputs], graphs[1].numbers())
