@@ -215,3 +215,27 @@ def test_hash_tensor_is_the_exclusive_or_of_the_bits():
         torch.hash_tensor(x.cfloat())
     with pytest.raises(IndexError, match="Expected reduction dim 0 to have non-zero size"):
         torch.hash_tensor(torch.zeros(0, 3), 0)
+
+
+def test_logcumsumexp_of_complex_numbers_has_gradients():
+    x = torch.randn(3, 4, dtype=torch.complex128, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: torch.logcumsumexp(t, 1), (x,))
+    assert torch.autograd.gradgradcheck(lambda t: torch.logcumsumexp(t, 0), (x,))
+
+
+def test_window_functions():
+    k = torch.arange(7, dtype=torch.float64) * (2 * math.pi / 6)
+    t = k / math.pi - 1
+    wanted = {"hann": 0.5 - 0.5 * k.cos(), "hamming": 0.54 - 0.46 * k.cos(), "bartlett": 1 - t.abs(),
+              "blackman": 0.42 - 0.5 * k.cos() + 0.08 * (2 * k).cos(),
+              "kaiser": torch.special.i0(12 * (1 - t * t).clamp(min=0).sqrt()) / 18948.925349296307}
+    for name, want in wanted.items():
+        make = getattr(torch, name + "_window")
+        assert torch.allclose(make(7, False, dtype=torch.float64), want, atol=1e-15), name
+        assert torch.allclose(make(6), want[:6].float(), atol=1e-7), name
+        assert make(0).shape == (0,) and make(1).tolist() == [1.0]
+        with pytest.raises(RuntimeError, match=f"{name}_window requires non-negative window_length"):
+            make(-1)
+        with pytest.raises(RuntimeError, match="expects floating point dtypes"):
+            make(3, dtype=torch.int64)
+    assert torch.hamming_window(3, False, 0.5, 0.25).tolist() == [0.25, 0.75, 0.25]

@@ -67,6 +67,8 @@ def _logcumsumexp_gradient(g, x, dim, out):
     """exp(x[i]) * sum_k>=i g[k] exp(-out[k]), positive and negative cotangents apart so that it stays in
     range."""
     dims = [dim] if g.ndim else []
+    if g.dtype.is_complex:
+        return (flip(logcumsumexp(flip(g.log() - out.conj(), dims), dim), dims) + x.conj()).exp()
 
     def part(size):
         some = (size > 0) & (out > -math.inf)
