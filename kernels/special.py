@@ -36,6 +36,43 @@ def digamma(x):
 
 
 @device
+def gamma_slope(a, x):
+    """dx/da at which P(a, x), the regularised lower incomplete gamma function, stays: how a gamma number x
+    moves with its shape a.
+
+    It is -(∂P/∂a) / p with the density p = x^(a-1) e^-x / Γ(a). Below a + 1 from P's series, whose k-th term
+    over p is t = x^(k+1) / (a (a+1) … (a+k)); above from Legendre's continued fraction of 1 - P."""
+    if not (a > 0.0 and x >= 0.0 and x < math.inf):
+        return math.nan
+    if x == 0.0:
+        return 0.0
+    if x <= a + 1.0:
+        slope = digamma(a + 1.0) - math.log(x)
+        t = x / a
+        total = t * slope
+        k = a
+        while t * abs(slope) > 1e-17 * abs(total) or k < x:
+            k += 1.0
+            t *= x / k
+            slope += 1.0 / k
+            total += t * slope
+        return total
+    n = math.floor(40.0 + 8.0 * math.sqrt(a) + 400.0 / x)
+    h = 0.0  # h = 1 / (x + 1 - a - 1 (1 - a) / (x + 3 - a - …)) and its slope d, from the n-th level up
+    d = 0.0
+    while n >= 1.0:
+        above = n * (a - n)
+        below = x + 2.0 * n + 1.0 - a + h
+        d = (n - above * (d - 1.0) / below) / below
+        h = above / below
+        n -= 1.0
+    below = x + 1.0 - a + h
+    d = (1.0 - d) / (below * below)
+    h = 1.0 / below
+    return x * (h * (math.log(x) - digamma(a)) + d)
+
+
+@device
 def zeta(s, q):
     """Hurwitz zeta sum (q + k)**-s over k >= 0: terms up to q + k >= s + 10, then Euler and Maclaurin. Error
     4e-15.

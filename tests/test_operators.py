@@ -239,3 +239,67 @@ def test_window_functions():
         with pytest.raises(RuntimeError, match="expects floating point dtypes"):
             make(3, dtype=torch.int64)
     assert torch.hamming_window(3, False, 0.5, 0.25).tolist() == [0.25, 0.75, 0.25]
+
+
+def test_gamma_numbers_move_with_their_shape():
+    """Along (1, slope) the probability P(shape, number) stays as it is."""
+    a = torch.tensor([0.05, 0.5, 1.0, 2.0, 9.0, 30.0, 400.0], dtype=torch.float64)
+    for scale in (0.3, 0.9, 1.0, 1.3, 2.0):
+        x, e = a * scale, a * 1e-4
+        slope = torch._standard_gamma_grad(a, x)
+        p = torch.special.gammainc if scale <= 1 else torch.special.gammaincc
+        ahead, behind = p(a + e, x + e * slope), p(a - e, x - e * slope)
+        keep = p(a, x) > 1e-250
+        assert torch.allclose(ahead[keep], behind[keep], rtol=1e-6), scale
+    rates = torch.tensor([0.5, 3.0, 20.0], requires_grad=True)
+    drawn = torch._standard_gamma(rates)
+    drawn.sum().backward()
+    assert torch.allclose(rates.grad, torch._standard_gamma_grad(rates.detach(), drawn.detach()))
+    concentration = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    g, = torch.autograd.grad(torch._sample_dirichlet(concentration)[0], concentration, create_graph=True)
+    assert g[0] > 0 > g[1]
+    with pytest.raises(RuntimeError, match="derivative for aten::_standard_gamma_grad is not implemented"):
+        g.sum().backward()
+
+
+ZEROS = [[1.0, 0.0, 3.0, 0.0, 2.0], [2.0, 1.5, 3.0, -1.0, 2.0], [0.0, 1.0, 2.0, 3.0, 4.0]]
+
+
+def test_second_gradients_of_products_with_zeros():
+    x = torch.tensor(ZEROS, dtype=torch.float64, requires_grad=True)
+    for dim in (0, 1):
+        assert torch.autograd.gradcheck(lambda t, dim=dim: t.cumprod(dim), (x,))
+        assert torch.autograd.gradgradcheck(lambda t, dim=dim: t.cumprod(dim), (x,))
+    index = torch.tensor([0, 1, 0, 2, 2])
+    for source in ([1.0, 2.0, 3.0, 0.0, 2.0], [1.0, 2.0, 3.0, 4.0, 2.0]):
+        for own in ([0.0, 1.0, 2.0], [3.0, 1.0, 2.0], [3.0, 1.0, 0.0]):
+            y, s = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (own, source))
+            for whole in (True, False):
+                fold = lambda y, s, whole=whole: y.scatter_reduce(0, index, s, "prod", include_self=whole)
+                assert torch.autograd.gradcheck(fold, (y, s))
+                assert torch.autograd.gradgradcheck(fold, (y, s))
+    s = torch.tensor([0.0, 0.0, 2.0], requires_grad=True)
+    folded = torch.ones(1).scatter_reduce(0, torch.zeros(3, dtype=torch.int64), s, "prod")
+    g, = torch.autograd.grad(folded.sum(), s, create_graph=True)
+    with pytest.raises(RuntimeError, match="Double backward is unsupported for src when >1 zeros"):
+        g.sum().backward()
+
+
+def test_saved_integer_results_take_no_part_in_second_gradients():
+    x = torch.tensor([3.0, 0.7], dtype=torch.float64, requires_grad=True)
+    g, = torch.autograd.grad(torch.frexp(x).mantissa.square().sum(), x, create_graph=True)
+    g.sum().backward()
+    assert torch.allclose(x.grad, torch.tensor([2 / 16, 2.0], dtype=torch.float64))
+
+
+def test_logcumsumexp_of_a_number_is_linear():
+    x = torch.tensor(2.0, requires_grad=True)
+    g, = torch.autograd.grad(torch.logcumsumexp(x, 0).square(), x, create_graph=True)
+    g.backward()
+    assert x.grad.item() == 2
+
+
+def test_native_layer_norm_has_gradients_through_its_first_result_only():
+    x = torch.randn(2, 3, requires_grad=True)
+    out, mean, r = torch.native_layer_norm(x, (3,), None, None, 1e-5)
+    assert out.requires_grad and not mean.requires_grad and not r.requires_grad

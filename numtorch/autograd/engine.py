@@ -197,7 +197,10 @@ class Node:
             for i in range(self.outputs):
                 key = "out" if self.outputs == 1 else f"out{i}"
                 if key in self.names:
-                    out[key] = alias = out[key].alias()
+                    alias = out[key].alias()
+                    if not (alias.dtype.is_floating_point or alias.dtype.is_complex):
+                        continue
+                    out[key] = alias
                     alias._requires = True
                     alias._node = self if self.outputs == 1 else Output(self, i)
         return out

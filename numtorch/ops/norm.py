@@ -254,12 +254,12 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn_
 
 @composite(at=("torch",))
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
-    """(layer_norm, mean, 1 / √(var + eps))."""
+    """(layer_norm, mean, 1 / √(var + eps)); gradients flow through the first only."""
     shape = _check_normalized(input, normalized_shape, weight, bias)
     _check_float("LayerNormKernelImpl", input)
     out, mean, r = _layer_norm(input, shape, weight, bias, eps)
     lead = (*input.shape[:input.ndim - len(shape)], *(1,) * len(shape))
-    return out, mean.reshape(lead), r.reshape(lead)
+    return out, mean.detach().reshape(lead), r.detach().reshape(lead)
 
 
 @composite(memory=format_of("input"), at=("torch", "nn.functional"))

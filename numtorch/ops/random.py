@@ -17,13 +17,14 @@ from .. import layouts as L
 from .. import random as generators
 from ..autograd.modes import state
 from ..dispatch import Meta, Node, check_inplace, edge, fresh, written
-from ..kinds import float_array, opaque
+from ..kinds import composite, float_array, opaque
 from ..kinds.memory import preserved
 from ..memory_format import preserve_format, strided
 from ..random import Generator, generator_of
 from ..tensor import Tensor, ndarray_of
 from .create import empty_like, sizes_of, zeros
 from .index import c_name, title
+from .special import _standard_gamma_grad
 from .view import expand
 
 
@@ -642,10 +643,9 @@ def binomial(count, prob, generator: Generator | None = None) -> Tensor:
     return _ends("binomial", _sampled("binomial", x, y, generator), count, prob)
 
 
+@composite(at=("torch",), vjp={"self": lambda g, self, out: g * _standard_gamma_grad(self, out)})
 def _standard_gamma(self, generator: Generator | None = None) -> Tensor:
-    """Gamma numbers with the shapes in `self` and scale 1. NotImplementedError where self requires grad."""
-    if state.grad and self.requires_grad:
-        raise NotImplementedError("_standard_gamma has no gradient with respect to the shape parameter yet.")
+    """Gamma numbers with the shapes in `self` and scale 1."""
     return _sampled("standard_gamma", self.detach(), None, generator)
 
 
@@ -658,7 +658,7 @@ def _sample_dirichlet(self, generator: Generator | None = None) -> Tensor:
 
 FUNCTIONS: dict[str, Any] = {f.__name__: f for f in (
     rand, randn, randint, randperm, rand_like, randn_like, randint_like, normal, bernoulli, multinomial,
-    poisson, binomial, _standard_gamma, _sample_dirichlet)}
+    poisson, binomial, _sample_dirichlet)}
 FUNCTIONS.update({n: getattr(generators, n) for n in generators.__all__ if n != "fork_rng"})
 METHODS: dict[str, Any] = {f.__name__: f for f in (
     uniform_, normal_, log_normal_, exponential_, cauchy_, geometric_, random_, bernoulli_, bernoulli,

@@ -4,10 +4,11 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
+from ..autograd.modes import state
 from ..dispatch import Meta, unimplemented, wrap_dim
 from ..dtypes import FLOAT, int64
 from ..kinds import composite, opaque
-from .create import zeros
+from .create import ones_like, zeros
 from .index import inplace, scatter_add
 from .join import cat, flip
 from .pointwise import where
@@ -37,11 +38,25 @@ def cumsum(x, dim, *, dtype=None):
 cumsum_ = inplace(cumsum)
 
 
+def _cumprod_gradient_by_products(g, x, dim: int):
+    """`_cumprod_gradient` by the products without each element, which zeros do not hide from the next
+    gradient: in time of the length squared."""
+    size, before, parts = x.shape[dim], ones_like(x.narrow(dim, 0, 1)), []
+    for i in range(size):
+        after = cumprod(cat([ones_like(before), x.narrow(dim, i + 1, size - i - 1)], dim), dim)
+        products = before * after
+        parts.append((g.narrow(dim, i, size - i) * products.conj()).sum(dim, True))
+        before = before * x.narrow(dim, i, 1)
+    return cat(parts, dim)
+
+
 def _cumprod_gradient(g, x, dim, out):
     """d/dx of the running product: sum_k>=i g[k] out[k] / x[i], and where x[i] is the first 0 of its line the
     products without it; later ones get 0."""
     if x.ndim == 0:
         return g
+    if state.grad and bool((x == 0).any()):
+        return _cumprod_gradient_by_products(g, x, dim % x.ndim)
     w = g * (out.conj() if out.dtype.is_complex else out)
     zero = x == 0
     first = zero & (cumsum(zero.to(int64), dim) == 1)
@@ -66,7 +81,9 @@ cumprod_ = inplace(cumprod)
 def _logcumsumexp_gradient(g, x, dim, out):
     """exp(x[i]) * sum_k>=i g[k] exp(-out[k]), positive and negative cotangents apart so that it stays in
     range."""
-    dims = [dim] if g.ndim else []
+    if g.ndim == 0:
+        return g
+    dims = [dim]
     if g.dtype.is_complex:
         return (flip(logcumsumexp(flip(g.log() - out.conj(), dims), dim), dims) + x.conj()).exp()
 

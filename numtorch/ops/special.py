@@ -23,6 +23,22 @@ LN2 = math.log(2.0)
 
 
 # --------------------------------------------------------------------------------------------- gamma and zeta
+@pointwise(dtype=INT_TO_FLOAT, only=(FLOAT,), at=(), cost=200, domain=(0.3, 4))
+def gamma_slope(x, y):
+    "How a gamma number y moves with its shape x while its probability stays (implicit reparametrisation)."
+    return K.gamma_slope(float(x), float(y))
+
+
+def _no_second_derivative():
+    raise RuntimeError("derivative for aten::_standard_gamma_grad is not implemented")
+
+
+@composite(at=("torch",), vjp={"self, output": _no_second_derivative})
+def _standard_gamma_grad(self, output):
+    "The derivative of gamma numbers `output` with respect to their shapes `self` (arXiv:1805.08498)."
+    return gamma_slope(self, output)
+
+
 def _zeta_grad(g, x, y):
     "d/dy zeta(x, y) = -x zeta(x + 1, y)."
     return -g * x * zeta_of(x + 1.0, y)
