@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,23 @@ def test_import_compiles_nothing_and_stays_light():
             "'cuda'} & set(sys.modules); "
             "assert not heavy, heavy; assert jit._engine is None and jit.pool._queue is None")
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def entry_lengths() -> list[int]:
+    """Lines of every entry in numtorch/ops: decorated functions without docstrings and decorators."""
+    kinds = {"pointwise", "reduction", "view", "opaque", "composite"}
+    out = []
+    for path in (ROOT / "numtorch" / "ops").glob("*.py"):
+        for f in ast.walk(ast.parse(path.read_text())):
+            if isinstance(f, ast.FunctionDef) and any(
+                    isinstance(n, ast.Name) and n.id in kinds for d in f.decorator_list for n in ast.walk(d)):
+                body = f.body[1:] if ast.get_docstring(f) else f.body
+                signature = f.body[0].lineno - f.lineno
+                out.append(signature + (body[-1].end_lineno - body[0].lineno + 1 if body else 0))
+    return out
+
+
+def test_entries_are_short():
+    """One op is one entry whose body is what this op alone has: half of them need fewer than 8 lines."""
+    lengths = entry_lengths()
+    assert len(lengths) > 400 and statistics.median(lengths) < 8

@@ -303,3 +303,13 @@ def test_native_layer_norm_has_gradients_through_its_first_result_only():
     x = torch.randn(2, 3, requires_grad=True)
     out, mean, r = torch.native_layer_norm(x, (3,), None, None, 1e-5)
     assert out.requires_grad and not mean.requires_grad and not r.requires_grad
+
+
+def test_copies_of_slices_and_complex_parts():
+    x, z = torch.arange(12.0).reshape(4, 3), torch.tensor([1 + 2j])
+    for got, want in ((torch.slice_copy(x, 0, 1, 4, 2), x[1:4:2]), (torch.slice_copy(x, 1), x),
+                      (torch.slice_copy(x, 0, -2), x[-2:]), (torch.slice_copy(x, end=100), x),
+                      (torch.view_as_real_copy(z), torch.tensor([[1.0, 2.0]])),
+                      (torch.view_as_complex_copy(torch.ones(1, 2)), torch.tensor([1 + 1j]))):
+        assert torch.equal(got, want)
+        assert got.untyped_storage().data_ptr() not in (x.untyped_storage().data_ptr(), z.data_ptr())

@@ -28,10 +28,16 @@ def _shown(input, size):
     return view.view_(input, size) if isinstance(size, dtype) else view.reshape(input, size)
 
 
+def _sliced(x, dim=0, start=None, end=None, step=1):
+    size = x.shape[dim] if x.ndim else 1
+    return view.slice_(x, dim, 0 if start is None else start, size if end is None else end, step)
+
+
 FUNCTIONS = {f"{name}_copy": _copy_of(f"{name}_copy", fn) for name, fn in {
     "alias": view.alias_view, "as_strided": view.as_strided, "detach": lambda x: x.detach(),
     "diagonal": view.diagonal, "expand": view.expand, "narrow": view.narrow, "permute": view.permute,
     "select": view.select, "squeeze": view.squeeze, "split": join.split,
     "split_with_sizes": join.split_with_sizes, "t": view.t, "transpose": view.transpose,
-    "unbind": join.unbind, "unfold": view.unfold, "unsqueeze": view.unsqueeze, "view": _shown}.items()}
+    "slice": _sliced, "unbind": join.unbind, "unfold": view.unfold, "unsqueeze": view.unsqueeze,
+    "view": _shown, "view_as_complex": view.view_as_complex, "view_as_real": view.view_as_real}.items()}
 METHODS = {"narrow_copy": FUNCTIONS["narrow_copy"]}
