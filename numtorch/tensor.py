@@ -530,6 +530,12 @@ class Tensor(metaclass=_TensorType):
         if not isinstance(requires_grad, bool | np.bool_):
             raise TypeError("requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
                             f"{type(requires_grad).__name__}")
+        if state.taking:
+            raise RuntimeError("You are attempting to call Tensor.requires_grad_() (or perhaps using "
+                               "torch.autograd.functional.* APIs) inside of a function being transformed by "
+                               "a functorch transform. This is unsupported, please attempt to use the "
+                               "functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call "
+                               "requires_grad_() outside of a function being transformed instead.")
         self._check_required(bool(requires_grad), "floating point dtype")
         self._requires = bool(requires_grad)
         return self

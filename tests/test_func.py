@@ -112,7 +112,8 @@ def test_vjp_and_jvp():
     j = differences(curve, x)
     same(y, curve(x))
     u = rand(4)
-    same(pull(u)[0] if isinstance(pull(u), tuple) else pull(u), u @ j, 1e-5)
+    (got,) = pull(u)
+    same(got, u @ j, 1e-5)
     y, t = jvp(curve, (x,), (v,))
     same(t, j @ v, 1e-5)
     assert not t.requires_grad and not y.requires_grad
@@ -281,6 +282,48 @@ def test_functional_call():
     assert state["num_batches_tracked"] == 1 and norm.num_batches_tracked == 0
 
 
+class Cube(torch.autograd.Function):
+    """x³ whose gradient is said to be 5 x²."""
+
+    @staticmethod
+    def forward(x):
+        return x ** 3
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 5 * x ** 2 * g
+
+
+class Generated(Cube):
+    generate_vmap_rule = True
+
+
+class Own(Cube):
+    @staticmethod
+    def vmap(info, in_dims, x):
+        assert info.batch_size == 4 and in_dims == (0,)
+        return Own.apply(x), 0
+
+
+def test_functions_of_ones_own():
+    x = rand(4, 3)
+    same(grad(lambda a: Cube.apply(a).sum())(x), 5 * x ** 2)
+    for fn in (Generated.apply, Own.apply):
+        same(vmap(fn)(x), x ** 3)
+        same(vmap(grad(lambda a, fn=fn: fn(a).sum()))(x), 5 * x ** 2)
+        same(vmap(grad(lambda a, fn=fn: grad(lambda b: fn(b).sum())(a).sum()))(x), 10 * x)
+    same(grad(lambda a: vmap(Own.apply)(a).sum())(x), 5 * x ** 2)
+    with pytest.raises(NotImplementedError, match="derivative outside vmap of Generated"):
+        grad(lambda a: vmap(Generated.apply)(a).sum())(x)
+    with pytest.raises(RuntimeError, match="You tried to vmap over Cube"):
+        vmap(Cube.apply)(x)
+
+
 # ------------------------------------------------------------------------------------------------ randomness
 def test_randomness():
     x = torch.zeros(4, 3)
@@ -326,6 +369,10 @@ def test_randomness():
     (RuntimeError, "same pytree|pytree structure of cotangents", lambda x: vjp(torch.sin, x)[1]((x, x))),
     (RuntimeError, "Expected primals to be a tuple", lambda x: jvp(torch.sin, x, x)),
     (RuntimeError, "to have the same python structure", lambda x: jvp(torch.sin, (x,), (x, x))),
+    (RuntimeError, "call Tensor.requires_grad_", lambda x: grad(lambda a: a.requires_grad_().sum())(x)),
+    (RuntimeError, "backward\\(\\) called inside", lambda x: grad(lambda a: a.sum().backward())(x)),
+    (RuntimeError, "different inplace randomness", lambda x: vmap(
+        lambda a: torch.zeros(3).normal_() + a, randomness="different")(x)),
     (ValueError, "must be Tensor, got", lambda x: grad(lambda a: a)(2.0)),
 ])
 def test_refusals(kind, words, call):

@@ -578,6 +578,10 @@ def backward(tensors, grad_tensors=None, retain_graph: bool | None = None, creat
     """Accumulate d(sum of tensors · grad_tensors)/d(leaf) into the leaves' `.grad`.
 
     tensors: one or more. RuntimeError where a cotangent is left out for a tensor of several elements."""
+    if state.taking or state.tracer is not None and state.tracer.batches:
+        raise RuntimeError("backward() called inside a functorch transform. This is not supported, please "
+                           "use functorch.grad or functorch.vjp instead or call backward() outside of "
+                           "functorch transforms.")
     tensors = (tensors,) if hasattr(tensors, "layout") else tuple(tensors)
     grads = _cotangents(tensors, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph

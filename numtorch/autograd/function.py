@@ -160,6 +160,12 @@ class Function:
     def vjp(ctx: Any, *grad_outputs: Any) -> Any:
         raise NotImplementedError("vjp is not implemented.")
 
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *args: Any) -> Any:
+        """(results, out_dims) for arguments batched along in_dims; override it to work under vmap."""
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap "
+                                  "staticmethod or set generate_vmap_rule=True.")
+
     @classmethod
     def apply(cls, *args, **kwargs):
         """Run forward and put the operation on the tape."""
@@ -170,6 +176,16 @@ class Function:
             bound = dict(zip(names, args))
             bound.update(kwargs)
             args = tuple(bound[n] for n in names if n in bound)
+        level = 0
+        if state.taking or state.tracer is not None:
+            batcher = state.tracer if state.tracer is not None and state.tracer.batches else None
+            if cls.setup_context is Function.setup_context and (state.taking or batcher is not None):
+                from ..func.custom import CONTEXT
+                raise RuntimeError(CONTEXT)
+            if batcher is not None:
+                from ..kinds.batching import level_of
+                level = max([level_of(a) for a in args], default=0)
+                args = tuple([batcher.lifted(a, level) if level else a for a in args])
         ctx = Context()
         tensors = [isinstance(a, Tensor) for a in args]
         ctx.needs_input_grad = tuple(bool(is_t and a.requires_grad) for is_t, a in zip(tensors, args))
@@ -178,7 +194,11 @@ class Function:
         before, state.grad = state.grad, False
         try:
             if cls.setup_context is not Function.setup_context:
-                result = cls.forward(*args)
+                if level:
+                    from ..func.custom import value
+                    result = value(cls, args, level, before)
+                else:
+                    result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
             else:
                 result = cls.forward(ctx, *args)

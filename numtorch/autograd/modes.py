@@ -16,6 +16,7 @@ class State(threading.local):
     grad = True
     packers: tuple = ()
     callbacks: Any = None
+    taking: tuple = ()  # the variables, as sets of nodes, of the functional derivatives in progress
     inference = False
     tracer: Any = None
     # While `lazy` (compiler/lazy.py) is set, what would run is recorded instead; `small` is then -1, which keeps

@@ -9,7 +9,6 @@ a tensor that requires grad) can reach them."""
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -53,16 +52,6 @@ def _variable(x: Any, outer: bool) -> Any:
     return t
 
 
-class _Active(threading.local):
-    """The variables of the derivatives that the thread is taking: sets of nodes, the innermost last."""
-
-    def __init__(self) -> None:
-        self.sets: list[set] = []
-
-
-_active = _Active()
-
-
 def _reaches(roots: list) -> bool:
     """Whether the tape from `roots` leads to a leaf or to a variable of a derivative that is being taken."""
     seen: set = set()
@@ -75,7 +64,7 @@ def _reaches(roots: list) -> bool:
         if node in seen:
             continue
         seen.add(node)
-        if node.op is _input and any(node in s for s in _active.sets):
+        if node.op is _input and any(node in s for s in state.taking):
             return True
         stack += [n for n in node.edges if n is not None]
     return False
@@ -90,11 +79,12 @@ class _Taped:
         with enable_grad():
             self.variables = [_variable(x, self.outer) for x in inputs]
             self.nodes = [t._node if isinstance(t, Tensor) else None for t in self.variables]
-            _active.sets.append({n for n in self.nodes if n is not None})
+            taking = state.taking
+            state.taking = (*taking, {n for n in self.nodes if n is not None})
             try:
                 self.result = f(self.variables)
             finally:
-                _active.sets.pop()
+                state.taking = taking
 
     def finish(self, outputs: list[Tensor]) -> None:
         """Say which tensors are differentiated, and find out what they depend on besides."""
@@ -247,8 +237,8 @@ def _vjp(func: Callable, chosen: Any, has_aux: bool) -> tuple:
 
 
 def vjp(func: Callable, *primals, has_aux: bool = False) -> tuple:
-    """(func(*primals), vjp_fn), with aux third if has_aux; vjp_fn(*cotangents) are the gradients of the
-    primals. It may be called again and again."""
+    """(func(*primals), vjp_fn), with aux third if has_aux; vjp_fn(cotangents), shaped as the result, is the
+    tuple of the primals' gradients. It may be called again and again."""
     outs, out_spec, taped, spec, aux = _vjp(lambda args: func(*args), primals, has_aux)
 
     def vjp_fn(cotangents, retain_graph: bool = True, create_graph: bool | None = None):
@@ -261,8 +251,7 @@ def vjp(func: Callable, *primals, has_aux: bool = False) -> tuple:
             if tuple(g.shape) != tuple(t.shape):
                 raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and "
                                    f"output[{i}] has a shape of {t.shape}.")
-        got = spec.unflatten(taped.gradients(gs, True))
-        return got[0] if len(primals) == 1 else got
+        return spec.unflatten(taped.gradients(gs, True))
     out = out_spec.unflatten(outs)
     return (out, vjp_fn, aux) if has_aux else (out, vjp_fn)
 

@@ -28,14 +28,18 @@ ITEM = ("vmap: It looks like you're calling .item() on a Tensor. We don't suppor
         "on a Tensor, please try to rewrite what you're doing with other operations. If error is occurring "
         "somewhere inside PyTorch internals, please file a bug report.")
 BRANCH = ("vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We "
-          "don't support that yet, please shout over at https://github.com/pytorch/functorch/issues/257 .")
+          "don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues .")
 WRITE = ("vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` "
          "in extra_args that has more elements than `self`. This happened due to `other` being vmapped over "
          "but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of "
          "inplace arithmetic. If said operator is being called inside the PyTorch framework, please file a "
          "bug report instead.")
 DYNAMIC = ("vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over "
-           "{}. ")
+           "aten::{}. Please file an issue at https://github.com/pytorch/pytorch/issues if you need this "
+           "feature.")
+# PyTorch's names of the entries whose results have shapes that depend on values.
+ATEN = {"nonzero_rows": "nonzero", "distinct": "_unique2", "masked_places": "masked_select",
+        "counted": "bincount", "repeated_places": "repeat_interleave.Tensor"}
 RANDOM = ("vmap: called random operation while in randomness error mode. Please either use the 'same' or "
           "'different' randomness flags on vmap or perform the randomness operation out of vmap")
 
@@ -307,7 +311,7 @@ class Batcher:
             bare = {k: self.bare(v, level) for k, v in args.items()}
             return op.body(**bare)
         if op.dynamic:
-            raise RuntimeError(DYNAMIC.format(op.name))
+            raise RuntimeError(DYNAMIC.format(ATEN.get(op.name, op.name)))
         raise NotImplementedError(f"vmap: {op.name} has no batching rule yet")
 
     @staticmethod
@@ -423,6 +427,14 @@ class Batcher:
             raise RuntimeError(RANDOM)
         return level, size, how
 
+    def check_fill(self, t: Tensor) -> None:
+        """RuntimeError where one tensor for all samples is to be filled with other numbers for each."""
+        level, _, how = self.randomness()
+        if how == "different" and not (level_of(t) == level and t.mapped):
+            raise RuntimeError("vmap: Cannot ask for different inplace randomness on an unbatched tensor. "
+                               "This will appear like same randomness. If this is necessary for your usage, "
+                               "please file an issue with functorch.")
+
     def blank(self, t: Tensor) -> Tensor:
         """A new tensor about to be filled with random numbers, one for each sample where these differ."""
         levels = [k for k in range(1, len(self.levels) + 1) if self.randomness(k)[2] == "different"]
@@ -441,8 +453,8 @@ class Batcher:
         mapped = any(call.is_mapped(v) for v in args.values())
         if how == "same":
             if mapped and op.name != "noise":
-                raise RuntimeError("vmap: Vmap does not currently support same randomness with a batched "
-                                   "tensor input")
+                raise RuntimeError("Vmap does not currently support same randomness with a batched tensor "
+                                   "input. Please file an issue with functorch")
             if mapped:  # only the shape counts
                 x = args["x"]
                 blank = fresh(contiguous(x.layout.shape), x.dtype, x.storage.device)

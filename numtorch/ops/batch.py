@@ -196,7 +196,10 @@ def _product(c: Call, first: str, second: str) -> Tensor:
     rank = max(a.ndim, b.ndim)
     if c.mapped(first) and not c.mapped(second) and b.ndim == 2:
         return matmul(c[first], c[second])
-    return matmul(c.ranked(a, rank), c.ranked(b, rank))
+    a, b = c.ranked(a, rank), c.ranked(b, rank)
+    if a.shape[-1] == 1:  # outer products, as of the gradient of one sample by a weight
+        return a * b
+    return matmul(a, b)
 
 
 @rule("mm", "bmm")

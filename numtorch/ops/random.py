@@ -116,6 +116,8 @@ def _fill(x: Tensor, name: str, law: str, *parameters, generator: Generator | No
     g = generator_of(generator, x.device)
     device = x.storage.device
     if state.tracer is not None:
+        if state.tracer.batches:
+            state.tracer.check_fill(x)
         return x.copy_(noise(x.detach(), law, parameters, g))
     if state.lazy is not None:
         from .convert import move
