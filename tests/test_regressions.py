@@ -284,3 +284,35 @@ def test_fast_paths_pass_errors_on():
         assert len(calls) <= 1
     bits = torch.ones(3).view(torch.int32)
     assert (bits + 1).tolist() == [1065353217] * 3 and (-bits).tolist() == [-1065353216] * 3
+
+
+def test_second_derivatives_of_a_running_product_with_a_zero():
+    x = torch.tensor([2.0, 0.0, 3.0], dtype=torch.float64, requires_grad=True)
+    g, = torch.autograd.grad(x.cumprod(0).sum(), x, create_graph=True)
+    assert g.tolist() == [1.0, 8.0, 0.0]
+    h, = torch.autograd.grad(g.sum(), x)  # d/dx of 1 + b + bc, a + ac, ab
+    assert h.tolist() == [4.0, 6.0, 2.0]
+
+
+def test_a_second_derivative_through_a_saved_integer_result():
+    x = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
+    g, = torch.autograd.grad((torch.frexp(x)[0] ** 2).sum(), x, create_graph=True)
+    h, = torch.autograd.grad(g.sum(), x)
+    assert h.item() == 0.125
+
+
+def test_gradients_of_leaves_lie_like_them():
+    dense = torch.ones(4, 6).t().requires_grad_()
+    holes = torch.ones(4, 6)[:, ::2].requires_grad_()
+    ((dense * 1.0).sum() + (holes * 1.0).sum()).backward()
+    assert dense.grad.stride() == (1, 6) and holes.grad.stride() == (3, 1)
+
+
+def test_memory_formats_reach_results():
+    x = torch.ones(2, 4, 6, 6).to(memory_format=torch.channels_last)
+    w = torch.ones(3, 4, 3, 3)
+    out = torch.nn.functional.max_pool2d(torch.relu(torch.nn.functional.conv2d(x, w)), 2)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert torch.cat([x, x], 1).stride() == (288, 1, 48, 8)
+    assert x.softmax(1).is_contiguous()
+    assert torch.linalg.inv(torch.eye(3)).stride() == (1, 3)

@@ -117,7 +117,7 @@ def _sampler(name: str):
         _checked(x, grid, MODES[interpolation_mode], PADDINGS[padding_mode])
         return _sampled(x, grid, MODES[interpolation_mode], PADDINGS[padding_mode], bool(align_corners))
     entry.__name__, entry.__doc__ = name, "grid_sample with its modes as the numbers 0, 1, 2."
-    return composite(entry, at=("torch",))
+    return composite(entry, memory=rowmajor, at=("torch",))
 
 
 grid_sampler, grid_sampler_2d, grid_sampler_3d = (_sampler(n) for n in (

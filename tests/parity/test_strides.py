@@ -11,6 +11,7 @@ import contextlib
 import fnmatch
 import functools
 import importlib
+import re
 import types
 import warnings
 
@@ -44,8 +45,8 @@ KNOWN = {
     "cholesky": ("must be batches of square", "PyTorch lets 0 x 5 matrices pass unchecked"),
     "median": ("gradient 0: None", "of no elements: NaN without history"),
     "nanmedian": ("gradient 0: None", "of no elements: NaN without history"),
-    "as_strided_scatter": ("invalid storage offset", "the gradient of a view that begins before the tensor"),
-    "native_batch_norm": ("written-to tensor", "PyTorch writes to expanded running statistics unchecked"),
+    "as_strided_scatter": ("storage", "a view that begins before the tensor, or outside its memory"),
+    "native_batch_norm": ("running_mean|written-to", "PyTorch does not check the running statistics here"),
     "nn.functional.batch_norm": ("written-to tensor", "PyTorch writes to expanded statistics unchecked"),
     "take_along_dim": ("out of bounds", "PyTorch does not check indices along a dimension of size 1"),
     "fft.fft": ("expanded", "PyTorch transforms real input with holes or repeats before it becomes complex"),
@@ -296,8 +297,11 @@ def difference(a, b):
     return None
 
 
-def cases(op, samples):
-    """(variant, sample) of an entry, of the dtypes whose kernels differ in layout."""
+QUICK = ("plain", "channels_last", "transposed", "rotated", "stepped", "expanded", "one channel")
+
+
+def cases(op, samples, quick=False):
+    """(variant, sample) of an entry: some samples in all variants, or in those that differ most."""
     dtype = torch.float32
     if dtype not in op.dtypes:
         dtype = next(iter(sorted(op.dtypes, key=str)), None)
@@ -308,7 +312,8 @@ def cases(op, samples):
     made = list(op.sample_inputs("cpu", dtype, requires_grad=grad))
     step = max(1, len(made) // samples)
     for i, sample in enumerate(made[::step][:samples]):
-        for name, vary in VARIANTS.items():
+        for name in QUICK if quick else VARIANTS:
+            vary = VARIANTS[name]
             if op.name == "lu_unpack" and name.startswith(("one", "no")):
                 continue  # PyTorch does not check that the pivots stay inside fewer rows
             yield f"sample {i * step}, {name}", sample, lambda v=vary: v, grad
@@ -316,7 +321,7 @@ def cases(op, samples):
                 yield f"sample {i * step}, first {name}", sample, lambda v=vary: first_only(v), grad
 
 
-def differences(op, samples=2, counts=None):
+def differences(op, samples=2, counts=None, quick=False):
     """Everything that differs for an entry: lines of text."""
     f = op.op
     try:
@@ -324,7 +329,7 @@ def differences(op, samples=2, counts=None):
     except Absent as e:
         return [f"missing {e}"]
     found, done = [], set()
-    for said, sample, vary, grad in cases(op, samples):
+    for said, sample, vary, grad in cases(op, samples, quick):
         memo: dict = {}
         (xa, aa, ka), (xb, ab, kb) = both((sample.input, tuple(sample.args), sample.kwargs), vary(), memo)
         ins = [p for _, p in memo.values()]
@@ -373,7 +378,7 @@ def test_strides(name):
     part, _ = KNOWN.get(name, ("missing", ""))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [line for line in differences(ENTRIES[name], 1) if part not in line]
+        found = [line for line in differences(ENTRIES[name], 1, quick=True) if not re.search(part, line)]
     assert not found, "\n".join(found)
 
 
