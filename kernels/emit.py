@@ -16,7 +16,7 @@ from .expr import Block, Expr, Slot, at, inline, load, stored
 from .nest import LANES, Do, For, Lanes, Let, Nest, Param, Set, Statement, Store, Text, do, name
 
 __all__ = ["BLOCK", "LANES", "TILE", "Fold", "Nest", "Operand", "Step", "Text", "limit", "pointwise",
-           "reduce_chunks", "reduce_columns", "reduce_rows", "row_passes", "wide"]
+           "reduce_chunks", "reduce_columns", "reduce_rows", "wide"]
 
 # A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a
 # tree after every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 32
@@ -278,93 +278,3 @@ def reduce_columns(title: str, fold: Fold, x: Operand, out: Operand, compute: st
             each(Store(total, at("a + i"), first(block, fold, compute, big))), *nest,
             each(Store(slot(out), at(f"p_{out.name} + (t + i) * s_out"), end))]
     return header.nest(title, [items(body)], [block], True)
-
-
-# ------------------------------------------------------------------------------------------------ fused rows
-class Step(NamedTuple):
-    """One step of a fused row kernel. kind "load" (args: input number), "value" (args: steps; data:
-    build(block, values, numbers)), "fold" (data: (Fold, type computed in)), "store". `level`: the pass after
-    which the value is known; `full`: it varies along the row."""
-    kind: str
-    args: tuple[int, ...]
-    dtype: str
-    level: int
-    full: bool
-    data: Any
-
-
-def row_passes(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],
-               outs: Sequence[Operand], depth: int, target: str = "cpu", apart: bool = False) -> Nest:
-    """A kernel whose items are rows: each pass runs along the row, folds the reductions whose inputs are
-    known and stores the outputs that are; values of whole rows stand between the passes. `apart`: no output
-    is an input."""
-    arrays = [*outs, *ins]
-    header = Header(arrays, scalars)
-    body = header.outer(depth, arrays)
-    header.sizes(*["s_" + o.name for o in arrays if o.step == -1], "n")
-    last = max(s.level for s in program)
-    named: dict[int, str] = {}
-    blocks: list[Block] = []
-    before: list[Statement] = []
-    stores = [s for s in program if s.kind == "store"]
-
-    def fresh() -> tuple[Block, Callable[[int], Expr]]:
-        """A block, and how a step's value is expressed in it: row values by name, the rest recomputed."""
-        block = Block(target)
-        blocks.append(block)
-        memo: dict[int, Expr] = {}
-        numbers = [number(block, o) for o in scalars]
-
-        def value(i: int) -> Expr:
-            if i not in memo:
-                s = program[i]
-                if i in named:
-                    memo[i] = name(block, named[i], s.dtype)
-                elif s.kind == "load":
-                    o = ins[s.args[0]]
-                    memo[i] = block.cast(load(block, slot(o), index(o)), s.dtype)
-                else:
-                    memo[i] = s.data(block, [value(a) for a in s.args], numbers)
-            return memo[i]
-        return block, value
-
-    for level in range(last + 1):
-        block, value = fresh()
-        rows = [i for i, s in enumerate(program)
-                if s.level == level and not s.full and s.kind in ("load", "value")]
-        if rows:
-            body.append(Do(tuple([Let(f"v{i}", value(i)) for i in rows])))
-        named.update({i: f"v{i}" for i in rows})
-        block, value = fresh()
-        folds = [i for i, s in enumerate(program) if s.kind == "fold" and s.level == level + 1]
-        puts = [(k, s) for k, s in enumerate(stores) if s.full and s.level == level]
-        effects: list[Store] = []
-        for i in folds:
-            fold, compute = program[i].data
-            acc, x = Slot(f"acc{i}", compute), element(block, fold, value(program[i].args[0]), compute)
-            effects.append(Store(acc, at("j"), combine(block, fold, load(block, acc, at("j")), x)))
-        for k, s in puts:
-            effects.append(Store(slot(outs[k]), index(outs[k]),
-                                 stored(block, value(s.args[0]), outs[k].memory)))
-        if folds:
-            made, nest = folded(block, [(f"acc{i}", *program[i].data, f"total{i}") for i in folds],
-                                [Do(tuple(effects))], "0", "n")
-            before += made
-            for i in folds:
-                fold, compute = program[i].data
-                body.append(do(Set(f"total{i}", first(block, fold, compute, wide(compute)))))
-            body += nest
-        elif effects:
-            body.append(For("i", at("0"), at("n"), 1, (Do(tuple(effects)),), True))
-        for i in folds:
-            fold, compute = program[i].data
-            total = name(block, f"total{i}", wide(compute))
-            end = block.cast(result(block, fold, total, compute, "n"), compute)
-            body.append(do(Let(f"v{i}", block.cast(end, program[i].dtype))))
-            named[i] = f"v{i}"
-    block, value = fresh()
-    for k, s in enumerate(stores):
-        if not s.full:
-            body.append(do(Store(slot(outs[k]), at(f"p_{outs[k].name}"),
-                                 stored(block, value(s.args[0]), outs[k].memory))))
-    return header.nest(title, [*before, items(body)], blocks, apart)

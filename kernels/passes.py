@@ -23,7 +23,7 @@ from .emit import (
     slot,
     wide,
 )
-from .expr import Block, Expr, Slot, at, load, stored
+from .expr import Block, Expr, Slot, at, inline, load, stored
 from .nest import Do, For, Let, Nest, Set, Statement, Store, do, name
 
 
@@ -68,6 +68,21 @@ class _Values:
                 e = s.data(self.block, [self(a) for a in s.args], self.numbers)
             self.memo[i] = e
         return self.memo[i]
+
+
+def single(fold: Fold, compute: str) -> Callable[[Block, list[Expr]], list[Expr]]:
+    """The expression of a fold of one element: builds [result] from [x]."""
+    big = wide(compute)
+
+    def build(block: Block, values: list[Expr]) -> list[Expr]:
+        x = element(block, fold, values[0], compute)
+        e = combine(block, fold, first(block, fold, compute, compute), x)
+        e = combine(block, fold, first(block, fold, compute, big), block.cast(e, big))
+        if fold.finish is not None:
+            one = block.const(1, "int64" if big.startswith("int") else big)
+            return [inline(block, fold.finish, (e, one))]
+        return [block.cast(e, compute)]
+    return build
 
 
 def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],

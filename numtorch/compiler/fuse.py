@@ -1,256 +1,162 @@
-"""Fusion: a graph of pointwise ops, views that only broadcast, and reductions over the same dimensions as one
-kernel.
-
-Every value is seen on one common shape, the largest in the graph. The dimensions that are reduced make the
-inner loop, the others number the rows. A reduction is a pass over the row; what depends on its result waits
-for the next pass, and cheap pointwise work is computed again there rather than stored."""
+"""A composite's body as a kernel of its own in eager mode: traced once on tensors that stand for its
+arguments, then run without dispatch. Folds of slow dimensions, whose results their own elements need, take a few."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..dispatch import array_of, backend, compute_name, fresh
-from ..kernels import emit
-from ..kernels.expr import Block, Expr, inline
-from ..kinds import Plan, Pointwise, Reduction, View
-from ..layouts import Layout, collapse, contiguous, expanded, like
+import numpy as np
+
+from ..autograd.modes import state
+from ..dispatch import array_of, backend, cpu, new
+from ..kernels import jit
+from ..layouts import Layout
+from ..storage import Storage
 from ..tensor import Tensor
-from .trace import Graph, Node, Untraceable
+from .graph import Graph, Value
+from .interpret import tensor_on
+from .lazy import Symbol, Tracer, held
+from .lower import Kernel
+from .program import needed
+from .schedule import Problem, Scheduler, ordered
+
+
+class Untraceable(Exception):
+    """The code did something that one kernel cannot hold; the message says what."""
+
+
+class _Once(Tracer):
+    """A tracer of code that may not look at values."""
+
+    def ask(self, value: Value) -> None:
+        raise Untraceable("a value was read (item, bool, float) inside traced code")
+
+    def leave(self, why: str) -> None:
+        raise Untraceable(why)
+
+
+def _run(graph: Graph) -> list:
+    raise Untraceable("traced code was to run")
 
 
 class Fused:
-    """A graph as one kernel: `run(inputs)` gives the outputs."""
+    """A function of tensors as kernels for types and layouts as those of `tensors`: `run(tensors)` gives
+    what fn would give."""
 
-    def __init__(self, name: str, graph: Graph, device):
-        self.graph, self.device = graph, device
-        self.shape = max((n.shape for n in [*graph.inputs, *graph.nodes]), key=lambda s: (_numel(s), len(s)))
-        self.axes = _axes(graph, self.shape)
-        self.numbers: list[Any] = []
-        self.places: dict[tuple[int, str], int] = {}
-        for node in graph.nodes:
-            if isinstance(node.op, Pointwise):
-                for k, v in node.args.items():
-                    if not isinstance(v, Node):
-                        self.places[(id(node), k)] = len(self.numbers)
-                        self.numbers.append(v)
-        reduced = {frozenset(self._reduced(n)) for n in graph.nodes if isinstance(n.op, Reduction)}
-        if len(reduced) > 1:
-            raise Untraceable(f"reductions over different dimensions: {sorted(map(sorted, reduced))}")
-        self.over = sorted(next(iter(reduced), frozenset()))
-        first = next((n for n in graph.inputs if n.shape == self.shape), None)
-        model = first.tensor if first is not None else None
-        layout = like(model.layout) if model is not None else contiguous(self.shape)
-        self.outs = [(layout if o.shape == self.shape else contiguous(o.shape), o.dtype)
-                     for o in graph.outputs]
-        # Sizes and numbers are arguments, so calls that differ only in them share a kernel.
-        place = {id(n): i for i, n in enumerate([*graph.inputs, *graph.nodes])}
-        self.key = ("fused", name, tuple([
-            (n.op.name, n.dtype.name, tuple([(k, place[id(v)]) if isinstance(v, Node) else
-                                             (k, type(v)) if (id(n), k) in self.places else (k, repr(v))
-                                             for k, v in n.args.items()])) for n in graph.nodes]),
-            tuple([place[id(o)] for o in graph.outputs]))
-        if any(self._reduced(n) for n in graph.nodes if isinstance(n.op, Reduction)):
-            self._rows(name)
+    def __init__(self, fn: Callable, tensors: Sequence[Tensor]):
+        """`fn` takes tensors like `tensors` and returns one, or a tuple of them."""
+        self.device = tensors[0].storage.device
+        tracer, before, grad, small = _Once(_run), state.lazy, state.grad, state.small
+        stands = [_stand(t) for t in tensors]
+        values = [tracer.value(t.storage) for t in stands]
+        state.lazy, state.grad, state.small = tracer, False, -1
+        try:
+            result = fn(*stands)
+        finally:
+            state.lazy, state.grad, state.small = before, grad, small
+            foreign = len(tracer.met) - len(stands)
+            for s, v in tracer.met:
+                written = held.__get__(s) is not v
+                s.__class__ = Storage
+                held.__set__(s, v.array)
+                if written:
+                    raise Untraceable("a tensor was written to inside traced code")
+        if foreign:
+            raise Untraceable("the code uses tensors of its own")
+        self.single = isinstance(result, Tensor)
+        results = (result,) if self.single else result
+        if not isinstance(results, tuple) or not all(isinstance(t, Tensor) for t in results):
+            raise Untraceable("the function returns something other than tensors")
+        if not all(type(t.storage) is Symbol for t in results):
+            raise Untraceable("the function returns an argument")
+        made = list({id(v): v for t in results for v in [held.__get__(t.storage)]}.values())
+        graph = Graph(tracer.nodes, values, made)
+        self.numbers = graph.numbers()
+        self.problem, self.kernels = _kernels(graph)
+        place = {v: i for i, v in enumerate(self.problem.outputs)}
+        if len(place) != len(made):
+            raise Untraceable("two results are one")
+        self.memory = [(v.dtype, v.numel) for v in made]
+        index = {id(v): i for i, v in enumerate(made)}
+        self.results = [(index[id(held.__get__(t.storage))], t.layout, t.dtype) for t in results]
+        self._bind(stands, place)
+
+    def _bind(self, stands: Sequence[Tensor], place: dict[int, int]) -> None:
+        """Where the kernels' arguments come from: outputs, then inputs, then scratch memory."""
+        p, count = self.problem, len(self.memory)
+        self.scratch: list[tuple] = []
+        self.launches: list[tuple] = []
+        at = {**place, **{i: count + i for i in range(len(stands))}}
+        for launch in [k for kernel in self.kernels for k in kernel.launches]:
+            for v in launch.arrays:
+                if v not in at:
+                    at[v] = count + len(stands) + len(self.scratch)
+                    self.scratch.append(p.values[v])
+            numbers: list = []
+            for k in launch.numbers:
+                n = self.numbers[k]
+                numbers += (n.real, n.imag) if isinstance(n, complex) else (n,)
+            # offsets of inputs are those of the call, which may differ from the traced ones
+            start = len(launch.arrays) + len(numbers) + launch.spot
+            moves = [(start + k, v, stands[v].layout.offset) for k, v in enumerate(launch.placed)
+                     if v < p.inputs]
+            native = launch.native() if self.device is cpu else None
+            self.launches.append((native, launch, tuple([at[v] for v in launch.arrays]),
+                                  (*numbers, *launch.fixed), tuple(moves)))
+
+    def run(self, tensors: Sequence[Tensor]) -> Any:
+        """The results for tensors of the traced types and layouts, at any offsets."""
+        device = self.device
+        if device is cpu:
+            arrays: list[Any] = [np.empty(n, d.numpy) for d, n in self.memory]
         else:
-            ins = [(f"x{i}", self._seen(n)) for i, n in enumerate(graph.inputs)]
-            ins += [(f"k{i}", v) for i, v in enumerate(self.numbers)]
-            self.plan = Plan(name, self.key, self._build, ins, self.outs, self.shape, device, 1.0)
-            self.run = self._flat  # type: ignore[method-assign]
-
-    def _reduced(self, node: Node) -> list[int]:
-        """The axes of the common shape that a reduction folds."""
-        x = node.args["x"]
-        return [a for d in node.args["dim"]
-                if x.shape and (a := self.axes[id(x)][d]) is not None and self.shape[a] != 1]
-
-    def _steps(self, layout: Layout, node: Node) -> list[int]:
-        """Strides of an array along the axes of the common shape; 0 where it does not vary."""
-        out = [0] * len(self.shape)
-        for d, a in enumerate(self.axes[id(node)]):
-            if a is not None and layout.shape[d] != 1:
-                out[a] = layout.strides[d]
-        return out
-
-    def _seen(self, node: Node) -> Tensor:
-        assert node.tensor is not None
-        return node.tensor
-
-    # ------------------------------------------------------------------------------------ without reductions
-    def _build(self, block: Block, values: list[Expr]) -> Sequence[Expr]:
-        known = {id(n): v for n, v in zip(self.graph.inputs, values)}
-        numbers = values[len(self.graph.inputs):]
-        for node in self.graph.nodes:
-            known[id(node)] = self._value(block, node, known, numbers)
-        return [known[id(o)] for o in self.graph.outputs]
-
-    def _value(self, block: Block, node: Node, known: dict[int, Expr], numbers: Sequence[Expr]) -> Expr:
-        op = node.op
-        if isinstance(op, View):
-            return known[id(node.args[op.params[0]])]
-        if isinstance(op, Reduction):  # of one element
-            fold, compute = op.fold, compute_name(op.dtype(node.args["dtype"] or node.args["x"].dtype)[0])
-            x = block.cast(known[id(node.args["x"])], compute)
-            x = x if fold.before is None else block.cast(inline(block, fold.before, (x,)), compute)
-            got = inline(block, fold.combine, (block.const(emit.limit(fold.init, compute), compute), x))
-            if fold.finish is not None:
-                got = inline(block, fold.finish, (block.cast(got, compute), block.const(1, compute)))
-            return block.cast(got, compute_name(node.dtype))
-        operands = [known[id(v)] if isinstance(v, Node) else numbers[self.places[(id(node), k)]]
-                    for k, v in node.args.items()]
-        if op.name == "copy.op":
-            got = operands[0]
-        else:
-            fake = [_Typed(v) if isinstance(v, Node) else v for v in node.args.values()]
-            compute = compute_name(op.types(fake)[0])
-            typed = [v if p in op.free else block.cast(v, compute) for p, v in zip(op.params, operands)]
-            got = inline(block, op.body, typed)
-        return block.cast(got, compute_name(node.dtype))
-
-    def _flat(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        outs = self.plan.outputs()
-        self.plan.run([*tensors, *self.numbers], outs)
-        return outs
-
-    # ------------------------------------------------------------------------------------ with reductions
-    def _rows(self, name: str) -> None:
-        graph, over = self.graph, self.over
-        kept = [a for a in range(len(self.shape)) if a not in over]
-        self.count = 1
-        for a in over:
-            self.count *= self.shape[a]
-        values = [*graph.inputs, *graph.outputs]
-        layouts = [*[self._seen(n).layout for n in graph.inputs], *[l for l, _ in self.outs]]
-        steps = [self._steps(l, n) for l, n in zip(layouts, values)]
-        inner, lasts = collapse([self.shape[a] for a in over], [[s[a] for a in over] for s in steps])
-        if len(inner) > 1:
-            raise Untraceable(f"the reduced dimensions {over} do not lie as one in memory")
-        outer, leads = collapse([self.shape[a] for a in kept], [[s[a] for a in kept] for s in steps])
-        self.items = 1
-        for n in outer:
-            self.items *= n
-        last = [l[0] if l else 0 for l in lasts]
-        kinds = [s if s in (0, 1) else -1 for s in last]
-        names = [f"x{i}" for i in range(len(graph.inputs))] + [f"out{i}" for i in range(len(self.outs))]
-        dtypes = [n.dtype.name for n in values]
-        dtypes[len(graph.inputs):] = [d.name for _, d in self.outs]
-        operands = [emit.Operand(n, d, k) for n, d, k in zip(names, dtypes, kinds)]
-        split = len(graph.inputs)
-        ins, outs = operands[:split], operands[split:]
-        types = ["float64" if isinstance(v, float) else "bool" if isinstance(v, bool) else "int64"
-                 for v in self.numbers]
-        scalars = [emit.Operand(f"k{i}", d, 0, True) for i, d in enumerate(types)]
-        program = self._program()
-        depth = len(outer)
-        self.kernel_key = (*self.key, tuple([s[:5] for s in program]), depth, tuple(operands), tuple(scalars))
-        self.make = lambda target: emit.row_passes(name, program, ins, scalars, outs, depth, target)
-        order = [*range(split, len(operands)), *range(split)]  # outputs first
-        self.fixed = (*outer[1:], *[s for i in order for s in leads[i]],
-                      *[last[i] for i in order if kinds[i] == -1], max(self.count, 1))
-
-    def _program(self) -> list[emit.Step]:
-        """The graph as steps of row passes, in order."""
-        steps: list[emit.Step] = []
-        place: dict[int, int] = {}
-        level: dict[int, int] = {}
-        full = lambda n: any(a in self.over and n.shape[d] != 1 for d, a in enumerate(self.axes[id(n)]))
-        for i, n in enumerate(self.graph.inputs):
-            place[id(n)], level[id(n)] = len(steps), 0
-            steps.append(emit.Step("load", (i,), compute_name(n.dtype), 0, full(n), None))
-        for n in self.graph.nodes:
-            args = [v for v in n.args.values() if isinstance(v, Node)]
-            at = max(level[id(a)] for a in args)
-            if isinstance(n.op, View):
-                place[id(n)], level[id(n)] = place[id(args[0])], at
-                continue
-            if isinstance(n.op, Reduction) and full(args[0]):
-                x = args[0]
-                compute = compute_name(n.op.dtype(n.args["dtype"] or x.dtype)[0])
-                place[id(n)], level[id(n)] = len(steps), at + 1
-                steps.append(emit.Step("fold", (place[id(x)],), compute_name(n.dtype), at + 1, False,
-                                       (n.op.fold, compute)))
-                continue
-            if isinstance(n.op, Reduction):
-                raise Untraceable(f"{n.op.name} folds a value that does not vary along {self.over}")
-            build = self._step(n)
-            place[id(n)], level[id(n)] = len(steps), at
-            steps.append(emit.Step("value", tuple(place[id(a)] for a in args), compute_name(n.dtype), at,
-                                   any(steps[place[id(a)]].full for a in args), build))
-        for o in self.graph.outputs:
-            steps.append(emit.Step("store", (place[id(o)],), "", level[id(o)], steps[place[id(o)]].full,
-                                   None))
-        return steps
-
-    def _step(self, node: Node):
-        """build(block, values of the tensor operands, values of the numbers) for one pointwise node."""
-        tensors = [v for v in node.args.values() if isinstance(v, Node)]
-        return lambda block, values, numbers: self._value(block, node,
-                                                          {id(t): v for t, v in zip(tensors, values)},
-                                                          numbers)
-
-    def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Compute the outputs for inputs of the traced types and layouts."""
-        outs = [fresh(l, d, self.device) for l, d in self.outs]
-        if self.items and all(o.layout.numel for o in outs):
-            every = [*outs, *tensors]
-            args = (*[array_of(t) for t in every], *self.numbers, *[t.layout.offset for t in every],
-                    *self.fixed)
-            backend(self.device).run(self.kernel_key, self.make, self.items, 2.0 * max(self.count, 1), args)
-        return outs
+            arrays = [backend(device).empty(n, d) for d, n in self.memory]
+        made = len(arrays)
+        arrays += [array_of(t) for t in tensors]
+        for d, n in self.scratch:
+            arrays.append(backend(device).empty(n, d))
+        for native, launch, order, fixed, moves in self.launches:
+            args = [*[arrays[k] for k in order], *fixed]
+            for k, v, known in moves:
+                args[k] += tensors[v].layout.offset - known
+            if native is not None:
+                jit.parallel(native, launch.items, launch.cost, tuple(args))
+            else:
+                backend(device).run(launch.key, launch.make, launch.items, launch.cost, tuple(args))
+        stores = []
+        for (d, n), a in zip(self.memory, arrays[:made]):
+            s = new(Storage)
+            s.array, s.device, s.version = a, device, 0
+            if device is not cpu:
+                s._size = n * d.itemsize
+            stores.append(s)
+        out = []
+        for k, layout, dtype in self.results:
+            if layout.dense and device is not cpu:  # only CPU layouts are called dense
+                layout = Layout(layout.shape, layout.strides, 0)
+            t = tensor_on(None, layout, dtype)  # type: ignore[arg-type]
+            t.storage = stores[k]
+            out.append(t)
+        return out[0] if self.single else tuple(out)
 
 
-class _Typed:
-    """What dtype rules ask of an operand."""
-
-    def __init__(self, node: Node):
-        self.dtype, self.layout = node.dtype, Layout(node.shape, expanded(contiguous(()), node.shape))
-
-
-def _numel(shape: Sequence[int]) -> int:
-    n = 1
-    for s in shape:
-        n *= s
-    return n
+def _stand(t: Tensor) -> Tensor:
+    """A tensor on the CPU of the same type and layout, with no memory of its own."""
+    d, n = t.dtype, max(t.layout.span(), 1)
+    return tensor_on(np.broadcast_to(np.zeros((), d.numpy), (n,)), t.layout, d)
 
 
-def _axes(graph: Graph, shape: tuple[int, ...]) -> dict[int, tuple]:
-    """For each node, the axis of the common shape that each of its dimensions lies along (None: size 1,
-    anywhere)."""
-    out: dict[int, tuple] = {}
-    for n in graph.inputs:
-        lead = len(shape) - len(n.shape)
-        if lead < 0 or any(s != 1 and s != shape[lead + d] for d, s in enumerate(n.shape)):
-            raise Untraceable(f"an input of shape {list(n.shape)} does not broadcast to {list(shape)}")
-        out[id(n)] = tuple(range(lead, len(shape)))
-    for n in graph.nodes:
-        args = [v for v in n.args.values() if isinstance(v, Node)]
-        if isinstance(n.op, Pointwise):
-            axes: list = []
-            for d in range(1, len(n.shape) + 1):
-                found = {out[id(a)][-d] for a in args if len(a.shape) >= d and a.shape[-d] != 1}
-                if not found:
-                    found = {out[id(a)][-d] for a in args if len(a.shape) >= d} - {None} or {None}
-                if len(found) > 1:
-                    raise Untraceable("operands that line up along different dimensions")
-                axes.append(found.pop())
-            out[id(n)] = tuple(reversed(axes))
-        elif isinstance(n.op, Reduction):
-            x, dims = args[0], n.args["dim"]
-            out[id(n)] = tuple(a for d, a in enumerate(out[id(x)]) if n.args["keepdim"] or d not in dims)
-        else:
-            out[id(n)] = _through(n, args[0], out[id(args[0])], shape)
-    return out
-
-
-def _through(n: Node, x: Node, axes: tuple, shape: tuple[int, ...]) -> tuple:
-    """Axes after a view, if it only inserts, drops or repeats dimensions of size 1."""
-    if n.op.name == "expand":
-        lead = len(n.shape) - len(x.shape)
-        base = len(shape) - len(n.shape)
-        return tuple(base + d if d < lead or x.shape[d - lead] == 1 else axes[d - lead]
-                     for d in range(len(n.shape)))
-    same = [s for s in n.shape if s != 1] == [s for s in x.shape if s != 1]
-    if same and n.op.name in ("squeeze", "unsqueeze", "view.shape", "alias"):
-        rest = iter([a for s, a in zip(x.shape, axes) if s != 1])
-        return tuple(None if s == 1 else next(rest) for s in n.shape)
-    raise Untraceable(f"{n.op.name} moves elements")
-
+def _kernels(graph: Graph) -> tuple[Problem, list[Kernel]]:
+    """The kernels of a graph. Untraceable where something else is in it."""
+    problem = Problem(graph)
+    if any(v not in problem.maker for v in problem.outputs):
+        raise Untraceable("the function returns an argument")
+    groups = ordered(Scheduler(problem))
+    for g in groups:
+        first = problem.tasks[g.members[0][0]]
+        if g.form in ("call", "eager"):
+            raise Untraceable(f"{first.name} is a call of its own, not a loop that fuses")
+        if any(w.base >= 0 for i, _ in g.members for w in problem.tasks[i].outs):
+            raise Untraceable("a part of a tensor was written to inside traced code")
+    wanted = needed(problem, groups)
+    return problem, [Kernel(problem, g, wanted) for g in groups]

@@ -5,9 +5,9 @@ Values that stay inside are rounded to their type in memory as a store and a loa
 gives the bits of its parts."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import devices
 from .. import dtypes as D
@@ -35,13 +35,20 @@ class Load:
 
 
 class Launch(NamedTuple):
-    """One call of compiled code: the arrays (values), numbers (slots) and integers that it takes."""
-    native: jit.Native
+    """One call of compiled code: the arrays (values), numbers (slots) and integers that it takes. At
+    `fixed[spot]` stand the offsets of the values `placed`."""
+    key: tuple
+    make: Callable[[str], emit.Nest]
     items: int
     cost: float
     arrays: list[int]
     numbers: list[int]
     fixed: tuple[int, ...]
+    spot: int
+    placed: list[int]
+
+    def native(self) -> jit.Native:
+        return backend(devices.cpu).native(self.key, self.make)
 
 
 class Kernel:
@@ -111,10 +118,11 @@ class Kernel:
         i = next(i for i, x in enumerate(self.loads) if x is load)
         return not any(i in used for used in self.sweeps[p + 1:])
 
-    def _launch(self, key: tuple, make: Any, items: int, cost: float, fixed: Sequence[int]) -> None:
-        native = backend(devices.cpu).native(key, make)
+    def _launch(self, key: tuple, make: Callable[[str], emit.Nest], items: int, cost: float,
+                fixed: Sequence[int], placed: Sequence[Load], spot: int = 0) -> None:
         arrays = [x.value for x in [*self.stores, *self.loads]]
-        self.launches.append(Launch(native, items, cost, arrays, self.numbers, tuple(fixed)))
+        self.launches.append(Launch(key, make, items, cost, arrays, self.numbers, tuple(fixed), spot,
+                                    [x.value for x in placed]))
 
     def _operands(self, kinds: Sequence[int]) -> tuple[list[emit.Operand], list[emit.Operand]]:
         """(outputs, inputs) with these innermost steps."""
@@ -143,8 +151,8 @@ class Kernel:
             fixed += [inner] * (depth > 0)
         work = self.work()
         items, cost = (inner, work) if not depth else (prod(sizes) // inner, work * inner)
-        self._launch(key, lambda target: emit.pointwise(self.name, self._build, [*ins, *self.scalars], outs,
-                                                        depth, target), items, cost, fixed)
+        make = lambda target: emit.pointwise(self.name, self._build, [*ins, *self.scalars], outs, depth, target)
+        self._launch(key, make, items, cost, fixed, arrays if fixed else [])
 
     def _build(self, block: Block, values: list[Expr]) -> Sequence[Expr]:
         loads, numbers = values[:len(self.loads)], values[len(self.loads):]
@@ -242,7 +250,7 @@ class Kernel:
                tuple(ins), tuple(self.scalars), tuple(plan))
         fixed = [*[a.offset for a in arrays], *outer[1:], *[s for l in leads for s in l], count, *more]
         make = lambda target: rows(self.name, program, ins, self.scalars, outs, depth, plan, target)
-        self._launch(key, make, prod(outer), self.work() * count * (last + 1), fixed)
+        self._launch(key, make, prod(outer), self.work() * count * (last + 1), fixed, arrays)
 
     def _split(self) -> tuple[list[Step], list[tuple[Task, list[int], Load]]]:
         """(the program without the stores of sums, per sum (task, strides of what it folds, store)). `stores`
@@ -297,7 +305,7 @@ class Kernel:
         self.bases += [-1] * (len(totals) + len(ends))
         self._launch(key, lambda target: columns(self.name, program, ins, self.scalars, outs, work, made,
                                                  depth, len(loops), target),
-                     tiles * n // width, self.work() * count * min(width, emit.TILE), fixed)
+                     tiles * n // width, self.work() * count * min(width, emit.TILE), fixed, arrays)
 
     def _chunks(self) -> None:
         g = self.group
@@ -316,13 +324,12 @@ class Kernel:
         self.stores += totals
         self.bases += [-1] * len(totals)
         self._launch(key, lambda target: chunks(self.name, program, ins, self.scalars, outs, work, target),
-                     parts, self.work() * CHUNK, fixed)
+                     parts, self.work() * CHUNK, fixed, arrays, 2)
         for (t, _, end), total in zip(sums, totals):
             fold, big, out = t.what[0]._replace(before=None), total.dtype.name, end.dtype.name
-            native = backend(devices.cpu).native(("graph join", t.name, big, out),
-                                                 _join(t.name, fold, big, out))
-            self.launches.append(Launch(native, 1, float(parts), [end.value, total.value], [],
-                                        (end.offset, 0, count, parts)))
+            self.launches.append(Launch(("graph join", t.name, big, out), _join(t.name, fold, big, out), 1,
+                                        float(parts), [end.value, total.value], [],
+                                        (end.offset, 0, count, parts), 0, []))
             self.stores.append(end)
             self.bases.append(-1)
 

@@ -48,13 +48,13 @@ class Program:
     def __init__(self, graph: Graph, donated: Mapping[int, int] | None = None):
         p = self.problem = Problem(graph)
         self.groups = ordered(Scheduler(p))
-        needed = _needed(p, self.groups)
+        wanted = needed(p, self.groups)
         self.work: list[Kernel | Task] = []
         for g in self.groups:
             first = p.tasks[g.members[0][0]]
-            self.work.append(first if g.form in ("call", "eager") else Kernel(p, g, needed))
+            self.work.append(first if g.form in ("call", "eager") else Kernel(p, g, wanted))
         self.steps = [_described(p, g, w) for g, w in zip(self.groups, self.work)]
-        memory = Memory(p, self.work, needed, dict(donated or {}))
+        memory = Memory(p, self.work, dict(donated or {}))
         text = _Text(p, memory)
         for n, w in enumerate(self.work):
             text.step(n, w, graph)
@@ -87,18 +87,18 @@ class Program:
         return "\n".join([*lines, f"     {len(self.steps)} steps, {_bytes(self.bytes)} of working memory"])
 
 
-def _needed(p: Problem, groups: list[Group]) -> set[int]:
+def needed(p: Problem, groups: list[Group]) -> set[int]:
     """Values that must be in memory: outputs, and what another group than the maker's reads."""
-    needed: set[int] = set(p.outputs)
+    wanted: set[int] = set(p.outputs)
     home = {t: n for n, g in enumerate(groups) for t, _ in g.members}
     for i, t in enumerate(p.tasks):
         for v in t.reads():
             m = p.maker.get(v)
             if m is not None and (home[m] != home[i] or t.kind == "call"):
-                needed.add(v)
+                wanted.add(v)
         if t.kind == "call":
-            needed.update([w.value for w in t.outs if w is not None])
-    return needed
+            wanted.update([w.value for w in t.outs if w is not None])
+    return wanted
 
 
 def _described(p: Problem, g: Group, work: Kernel | Task) -> Step:
@@ -117,7 +117,7 @@ class Memory:
     """Where values lie. A chain is a run of values in one block, each written over the one before when
     nothing reads that any more (a part of it, or element for element)."""
 
-    def __init__(self, p: Problem, work: list, needed: set[int], donated: dict[int, int]):
+    def __init__(self, p: Problem, work: list, donated: dict[int, int]):
         self.p, self.work = p, work
         self.outputs = set(p.outputs)
         self.last: dict[int, int] = {}            # value → the last step that reads it
@@ -291,11 +291,12 @@ class _Text:
         if isinstance(work, Kernel):
             for s in work.stores:
                 self.before(s.value)
-            for native, items, cost, arrays, numbers, fixed in work.launches:
-                args = [self.array(v) for v in arrays]
+            for launch in work.launches:
+                native, items, cost, numbers = launch.native(), launch.items, launch.cost, launch.numbers
+                args = [self.array(v) for v in launch.arrays]
                 args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
                          for k in numbers]
-                args += map(str, fixed)
+                args += map(str, launch.fixed)
                 if items * cost >= jit.PARALLEL_NS:  # else on this thread, without asking again
                     self.lines.append(f"parallel({self.name(native, 'k')}, {items}, {cost:.1f}, "
                                       f"({', '.join(args)},))")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from .. import dtypes as D
 from ..dispatch import compute_name
+from ..kernels.passes import single
 from ..layouts import collapse, expanded
 from .graph import Graph, Ref
 
@@ -183,6 +184,9 @@ class Problem:
                            -1 if o.base is None else value(o.base))], (op.fold, compute_name(compute)), n)
         task.dims = frozenset(i for i, d in enumerate(keep) if d in dims)
         task.form = (op.name, compute.name, kind.name)
+        if not task.dims:  # one element each: no loop
+            task.kind, task.what = "map", single(op.fold, compute_name(compute))
+            task.form = ("single", *task.form)
         self._add(task)
 
     def _call(self, n: int, node, value) -> None:
@@ -321,7 +325,7 @@ class Scheduler:
         mine = {a.value for a in t.ins if type(a) is Access and 0 not in a.strides}
         if not mine:
             return []
-        form = nest(t) if t.kind == "fold" and t.dims else ""
+        form = nest(t) if t.kind == "fold" else ""
         found = [gid for gid, g in self.groups.items()
                  if g.form not in ("call", "eager") and g.numel == t.numel
                  and (g.form == form or not mine.isdisjoint(g.read))]
@@ -475,8 +479,6 @@ class Scheduler:
         if t.kind == "fold":
             if None in axes:
                 return "it folds values of rows"
-            if not t.dims:
-                return "it folds single elements"
             over, form = frozenset(a for a, p in enumerate(axes) if p[0] in t.dims), nest(t)
             if g.inner is not None and g.inner != over or g.form not in ("map", form):
                 return "it folds other axes"

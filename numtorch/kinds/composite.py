@@ -55,24 +55,21 @@ class Composite(Op):
         if not self.fuse or state.tracer is not None or state.lazy is not None:
             return self.body(**args)
         key: list = [D._default]
-        tensors = []
+        tensors: list[Tensor] = []
         for v in args.values():
-            if isinstance(v, Tensor):
-                tensors.append(v)
-                key += (v.layout.key if not v.layout.offset else -v.layout.key, v.dtype, v.storage.device)
-            else:
-                key += (type(v), repr(v))  # 1, 1.0 and True, 0.0 and -0.0 are different numbers
+            if isinstance(v, tuple):
+                key.append(len(v))
+            for x in v if isinstance(v, tuple) else (v,):
+                if isinstance(x, Tensor):
+                    tensors.append(x)
+                    key += (x.layout.key if not x.layout.offset else -x.layout.key, x.dtype, x.storage.device)
+                else:
+                    key += (type(x), repr(x))  # 1, 1.0 and True, 0.0 and -0.0 are different numbers
         plan = self.plans.get(tuple(key))
         if plan is None:
-            from ..compiler.fuse import Fused
-            from ..compiler.trace import Untraceable, trace
+            from ..compiler.fuse import Fused, Untraceable
             try:
-                graph, _ = trace(self.body, args)
-                if len(graph.inputs) != len(tensors):
-                    raise Untraceable("the body uses tensors of its own")
-                plan = Fused(self.name, graph, tensors[0].storage.device)
-                for node in graph.inputs:  # the plan outlives this call; the tensors must not
-                    node.tensor = None
+                plan = Fused(_bound(self.body, args), tensors)
             except Untraceable as e:
                 plan = e
                 if jit.DEBUG:
@@ -81,7 +78,7 @@ class Composite(Op):
             remember(self.plans, tuple(key), plan)
         if isinstance(plan, Exception):
             return self.body(**args)
-        return plan.run(tensors)[0]
+        return plan.run(tensors)
 
     def __call__(self, *args, out=None, **kwargs):
         if out is not None and self.apart:
@@ -110,6 +107,20 @@ class Composite(Op):
             result = result.alias()
         self.record(args, result)
         return result
+
+
+def _bound(body: Callable, args: dict[str, Any]) -> Callable:
+    """The body as a function of the tensors among its arguments, in order; the rest stays as it is."""
+    kept = {k: tuple([isinstance(x, Tensor) or x for x in v]) if isinstance(v, tuple) else v
+            for k, v in args.items() if not isinstance(v, Tensor)}
+    places = {k: tuple([isinstance(x, Tensor) for x in v]) if isinstance(v, tuple) else isinstance(v, Tensor)
+              for k, v in args.items()}
+
+    def call(*tensors: Tensor) -> Any:
+        it = iter(tensors)
+        return body(**{k: tuple([next(it) if t else x for t, x in zip(p, kept[k])]) if isinstance(p, tuple)
+                       else next(it) if p else kept[k] for k, p in places.items()})
+    return call
 
 
 def _laid(t: Tensor, rule: Memory | None, args: dict[str, Any]) -> Tensor:
