@@ -15,7 +15,7 @@ import numpy as np
 from .expr import Block, Expr, Slot, at, inline, load, stored
 from .nest import LANES, Do, For, Lanes, Let, Nest, Param, Set, Statement, Store, Text, do, name
 
-__all__ = ["BLOCK", "LANES", "TILE", "Fold", "Nest", "Operand", "Step", "Text", "limit", "pointwise",
+__all__ = ["BLOCK", "LANES", "TILE", "Fold", "Nest", "Operand", "Text", "limit", "pointwise",
            "reduce_chunks", "reduce_columns", "reduce_rows", "wide"]
 
 # A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a

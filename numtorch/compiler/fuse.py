@@ -1,5 +1,5 @@
 """A composite's body as a kernel of its own in eager mode: traced once on tensors that stand for its
-arguments, then run without dispatch. Folds of slow dimensions, whose results their own elements need, take a few."""
+arguments, then run without dispatch. Folds of slow dimensions, which their own elements need, take a few."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

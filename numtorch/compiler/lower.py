@@ -151,7 +151,8 @@ class Kernel:
             fixed += [inner] * (depth > 0)
         work = self.work()
         items, cost = (inner, work) if not depth else (prod(sizes) // inner, work * inner)
-        make = lambda target: emit.pointwise(self.name, self._build, [*ins, *self.scalars], outs, depth, target)
+        operands = [*ins, *self.scalars]
+        make = lambda target: emit.pointwise(self.name, self._build, operands, outs, depth, target)
         self._launch(key, make, items, cost, fixed, arrays if fixed else [])
 
     def _build(self, block: Block, values: list[Expr]) -> Sequence[Expr]:
