@@ -128,6 +128,27 @@ def test_vjp_and_jvp():
     same(t, torch.zeros(2))
 
 
+def test_dual_numbers():
+    from numtorch.autograd import forward_ad as dual
+    x, v, w = rand(3), rand(3), rand(3).requires_grad_()
+    with dual.dual_level():
+        a = dual.make_dual(x, v)
+        y, t = dual.unpack_dual(a.sin() * 2)
+        same(y, 2 * x.sin())
+        same(t, 2 * v * x.cos())
+        assert not y.requires_grad and not t.requires_grad
+        same(dual.unpack_dual(a).tangent, v)
+        assert dual.unpack_dual(x).tangent is None and dual.unpack_dual(w * 2).tangent is None
+        same(torch.autograd.grad(dual.unpack_dual((a * w).exp()).tangent.sum(), w)[0],
+             grad(lambda b: jvp(lambda c: (c * b).exp(), (x,), (v,))[1].sum())(w.detach()))
+        with pytest.raises(RuntimeError, match="Nested forward mode AD"):
+            dual.enter_dual_level()
+        with pytest.raises(RuntimeError, match="has a different size"):
+            dual.make_dual(x, v[:2])
+    with pytest.raises(RuntimeError, match="no level exists"):
+        dual.make_dual(x, v)
+
+
 @pytest.mark.parametrize("jac", [jacrev, jacfwd])
 def test_jacobians(jac):
     x = rand(3)

@@ -1,7 +1,7 @@
 """Automatic differentiation by PyTorch's names."""
 from __future__ import annotations
 
-from . import function, functional, graph
+from . import forward_ad, function, functional, graph
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import AccumulateGrad, Node, backward, grad
 from .function import Function
@@ -20,5 +20,5 @@ def Variable(data, requires_grad: bool = False, volatile: bool | None = None):
 
 
 __all__ = ["AccumulateGrad", "Function", "GradcheckError", "Node", "Variable", "backward", "detect_anomaly",
-           "enable_grad", "function", "functional", "grad", "gradcheck", "gradgradcheck", "graph",
-           "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+           "enable_grad", "forward_ad", "function", "functional", "grad", "gradcheck", "gradgradcheck",
+           "graph", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]

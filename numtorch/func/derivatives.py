@@ -38,7 +38,7 @@ def _level() -> int:
     return len(tracer.levels) if tracer is not None and tracer.batches else 0
 
 
-def _variable(x: Any, outer: bool) -> Any:
+def variable(x: Any, outer: bool) -> Any:
     """x as a variable of the current level, on the tape behind x where `outer` allows it."""
     if not isinstance(x, Tensor):
         return x
@@ -77,7 +77,7 @@ class _Taped:
         self.outer = state.grad
         self.inputs = inputs
         with enable_grad():
-            self.variables = [_variable(x, self.outer) for x in inputs]
+            self.variables = [variable(x, self.outer) for x in inputs]
             self.nodes = [t._node if isinstance(t, Tensor) else None for t in self.variables]
             taking = state.taking
             state.taking = (*taking, {n for n in self.nodes if n is not None})
@@ -266,7 +266,7 @@ class _Linear:
         self.grad = state.grad
         with enable_grad():
             live = [t if t._requires else None for t in taped.outputs]
-            self.duals = [None if t is None else _variable(zeros_like(t.detach()), False) for t in live]
+            self.duals = [None if t is None else variable(zeros_like(t.detach()), False) for t in live]
             targets = [n for n in taped.nodes if n is not None]
             roots = [(edge(t), u) for t, u in zip(taped.outputs, self.duals) if u is not None]
             self.pulled = run(roots, True, True, targets, False) if roots else [None] * len(targets)
@@ -293,6 +293,25 @@ class _Linear:
         return out
 
 
+def check_tangent(primal: Tensor, tangent: Tensor) -> None:
+    """RuntimeError unless a tangent has the primal's shape."""
+    if tuple(primal.shape) != tuple(tangent.shape):
+        raise RuntimeError("Trying to set a forward gradient that has a different size than that of the "
+                           f"original Tensor, this is not supported. Tensor is of size {list(primal.shape)} "
+                           f"while the given forward gradient is of size {list(tangent.shape)}.")
+
+
+def along(value: Tensor, nodes: list, primals: list[Tensor], tangents: list[Tensor]) -> tuple:
+    """(value, its derivative along the tangents of the variables at `nodes`, None if it depends on none)."""
+    taped: _Taped = object.__new__(_Taped)
+    taped.outer, taped.inputs, taped.nodes = state.grad, primals, nodes
+    taped.finish([value])
+    linear = _Linear(taped)
+    if all(g is None for g in linear.pulled):
+        return value, None
+    return taped.closed(value), linear(tangents)[0]
+
+
 def _jvp_checks(primals: Any, tangents: Any, name: str = "jvp(f, primals, tangents)") -> tuple:
     leaves, spec = P.tree_flatten(primals)
     vs, given = P.tree_flatten(tangents)
@@ -307,11 +326,7 @@ def _jvp_checks(primals: Any, tangents: Any, name: str = "jvp(f, primals, tangen
             if not isinstance(v, Tensor):
                 raise RuntimeError(f"{name}: Expected {what} to only contain Tensors, got {type(v)}")
     for p, v in zip(leaves, vs):
-        if tuple(p.shape) != tuple(v.shape):
-            raise RuntimeError("Trying to set a forward gradient that has a different size than that of the "
-                               "original Tensor, this is not supported. Tensor is of size "
-                               f"{list(p.shape)} while the given forward gradient is of size "
-                               f"{list(v.shape)}.")
+        check_tangent(p, v)
     return leaves, spec, vs
 
 
