@@ -56,11 +56,11 @@ class Slot:
 class Environment:
     """The slots reachable from `roots`, with their present values, and the sizes of the containers."""
 
-    def __init__(self, roots: Iterable[Any], codes: Iterable[types.CodeType] = ()):
+    def __init__(self, roots: Iterable[Any], codes: dict[types.CodeType, dict] | None = None):
         self.slots: list[Slot] = []
         self.sizes: list[tuple[Any, int]] = []
         self.tensors: dict[int, Slot] = {}   # by id(tensor): where it was first found
-        self.codes: set[types.CodeType] = set(codes)
+        self.codes: set[types.CodeType] = set()
         self.names: set[str] = set()
         self.whole = True
         self._seen: set[int] = set()
@@ -68,6 +68,8 @@ class Environment:
         self._code: dict[int, list] = {}
         self._todo: list[Any] = list(roots)
         self._from: dict[int, Slot] = {}      # by id(list): the slot it was found in
+        for code, space in (codes or {}).items():
+            self._reads(code, space)
         while self._todo and self.whole:
             self._visit(self._todo.pop())
 
@@ -122,8 +124,6 @@ class Environment:
             self._object(x)
 
     def _items(self, d: dict, named: bool) -> None:
-        if id(d) in self._seen and not named:
-            pass
         self._seen.add(id(d))
         self.sizes.append((d, len(d)))
         for k, v in list(d.items()):
@@ -140,7 +140,8 @@ class Environment:
         if isinstance(d, dict):
             self._items(d, not ours)
         for base in kind.__mro__:
-            if not (base.__module__ or "").startswith(("numtorch", "builtins", "numpy", "collections", "abc")):
+            root = (base.__module__ or "").partition(".")[0]
+            if root not in ("numtorch", "builtins", "numpy", "collections", "abc"):
                 for v in vars(base).values():
                     if isinstance(v, staticmethod | classmethod):
                         v = v.__func__
@@ -243,13 +244,15 @@ class Environment:
                 if type(v) is not str:
                     terms.append(f"type({place}) is {name(type(v))}")
             elif isinstance(v, tuple):
-                terms.append(f"({place} is {name(v)} or {place} == {name(v)})"
-                             if all(type(e) in (int, float, str, bool) for e in v) else f"{place} is {name(v)}")
+                simple = all(type(e) in (int, float, str, bool) for e in v)
+                terms.append(f"{place} is {name(v)}" if not simple else
+                             f"({place} is {name(v)} or {place} == {name(v)})")
             else:
                 terms.append(f"{place} is {name(v)}")
-        lines = [f"  if not ({' and '.join(terms[i:i + 20])}): return False" for i in range(0, len(terms), 20)]
-        exec("def guard():\n try:\n" + "\n".join(lines) + "\n  return True\n except (KeyError, IndexError, ValueError):\n"
-             "  return False\n", space)
+        lines = [f"  if not ({' and '.join(terms[i:i + 20])}): return False"
+                 for i in range(0, len(terms), 20)]
+        exec("def guard():\n try:\n" + "\n".join(lines) + "\n  return True\n"
+             " except (KeyError, IndexError, ValueError):\n  return False\n", space)
         self._kept.append(space)
         return space["guard"]
 

@@ -41,11 +41,11 @@ class Out(NamedTuple):
 
 
 class Node:
-    """One operation: `kind` "map" (a pointwise plan), "fold" (a reduction), "call" (an opaque op) or "fill" (a
-    number).
+    """One operation: `kind` "map" (a pointwise plan), "fold" (a reduction), "call" (an opaque op) or "fill"
+    (a number).
 
     `ins`: Refs and numbers, in the order of the operation's operands (of a call: all arguments by name,
-    lists of Refs where it takes lists). `what`: the Plan, the Reduction with its parameters, the Opaque op."""
+    lists of Refs where it takes lists). `what`: the Plan, the Reduction, the Opaque op."""
 
     __slots__ = ("kind", "what", "ins", "outs", "extra")
 
@@ -64,7 +64,8 @@ class Node:
 
     def reads(self) -> list[Value]:
         """The values this node needs: its operands, and blocks of which it writes a part."""
-        return [r.value for r in self.refs()] + [o.base for o in self.outs if o is not None and o.base is not None]
+        bases = [o.base for o in self.outs if o is not None and o.base is not None]
+        return [r.value for r in self.refs()] + bases
 
     @property
     def name(self) -> str:
@@ -99,7 +100,8 @@ class Graph:
         wanted = {id(v) for v in outputs}
         kept: list[Node] = []
         for n in reversed(nodes):
-            if (effects and n.extra == ("effect",)) or any(o is not None and id(o.value) in wanted for o in n.outs):
+            if (effects and n.extra == ("effect",)) or any(
+                    o is not None and id(o.value) in wanted for o in n.outs):
                 kept.append(n)
                 wanted.update(id(v) for v in n.reads())
         self.nodes, self.inputs, self.outputs = kept[::-1], list(inputs), list(outputs)
@@ -148,7 +150,8 @@ class Graph:
             return repr(v)
         lines = []
         for n in self.nodes:
-            args = [f"{k}={show(v)}" for k, v in n.ins.items()] if isinstance(n.ins, dict) else map(show, n.ins)
+            args = [f"{k}={show(v)}" for k, v in n.ins.items()] if isinstance(n.ins, dict) else \
+                list(map(show, n.ins))
             text = f"{n.name}({', '.join(args)})"
             made = []
             for o in n.outs:

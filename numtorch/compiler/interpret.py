@@ -56,7 +56,8 @@ def execute(node: Node, seen, outs: list) -> None:
         outs[0].fill_(node.ins[0])
     elif node.kind == "fold":
         dims, keepdim, dtype = node.extra
-        outs[0].copy_(node.what.apply({"x": seen(node.ins[0]), "dim": dims, "keepdim": keepdim, "dtype": dtype}))
+        x = seen(node.ins[0])
+        outs[0].copy_(node.what.apply({"x": x, "dim": dims, "keepdim": keepdim, "dtype": dtype}))
     else:
         node.what.launch({k: seen(v) for k, v in node.ins.items()}, outs)
 

@@ -1,9 +1,9 @@
 """Lazy execution: while a Tracer is in force, what would run is recorded.
 
 The dispatcher, the tape, nn and optim run as ever: they check, promote, allocate and record gradients. Only
-the last step, a kernel that would fill memory, is put into a graph. Storages become Symbols, whose memory is a
-Value; code that asks a Symbol for its array gets it, after everything recorded so far has run. So any Python
-code gives the results it always gave, and what lies between two such questions is one graph."""
+the last step, a kernel that would fill memory, is put into a graph. Storages become Symbols, whose memory is
+a Value; code that asks a Symbol for its array gets it, after everything recorded so far has run. So any
+Python code gives the results it always gave, and what lies between two such questions is one graph."""
 from __future__ import annotations
 
 import threading
@@ -13,15 +13,15 @@ from typing import Any
 
 from .. import dtypes as D
 from ..autograd.modes import state
+from ..dispatch import cpu
 from ..layouts import Layout
 from ..storage import Storage
 from ..tensor import Tensor
-from ..dispatch import cpu
 from . import interpret
 from .graph import Graph, Node, Out, Ref, Value
 from .number import Float, Int, follow, plain
 
-# item() of what so few operations on single elements make does not end a stretch: a step count, a learning rate
+# item() of what so few operations on single elements make does not end a stretch: a step count
 SMALL_NODES = 16
 
 new = object.__new__
@@ -33,7 +33,7 @@ class Symbol(Storage):
 
     __slots__ = ()
 
-    @property  # type: ignore[override]
+    @property
     def array(self):
         value = held.__get__(self)
         value.tracer.ask(value)
@@ -124,7 +124,7 @@ class Tracer:
                 o.value.node = node
                 held.__set__(t.storage, o.value)
 
-    # ------------------------------------------------------------------------------------------ what is recorded
+    # --------------------------------------------------------------------------------------- what is recorded
     def map(self, plan, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
         """A pointwise plan over tensors and numbers."""
         self._add("map", plan, [self.ref(v) if isinstance(v, Tensor) else v for v in values], outs)
@@ -157,7 +157,7 @@ class Tracer:
         ref = self.ref(t)
         part = Graph(self.nodes, [], [ref.value], False)
         if len(part.nodes) > SMALL_NODES or any(
-                n.kind == "call" or any(v.numel != 1 for v in [*n.reads(), *[o.value for o in n.outs if o]])
+                n.kind == "call" or any(v.numel != 1 for v in n.reads() + [o.value for o in n.outs if o])
                 for n in part.nodes):
             return None
         lazy, small, state.lazy, state.small = state.lazy, state.small, None, 0
@@ -202,14 +202,18 @@ class Tracer:
         finally:
             state.lazy = lazy
             for s, v in met:
-                s.__class__ = Storage
-                held.__set__(s, v.array)
+                _become(s, v.array)
         for s, a in zip(alive, arrays):
-            s.__class__ = Storage
-            held.__set__(s, a)
-        for (s, v, _), a in zip(written, arrays[len(alive):]):
+            _become(s, a)
+        for (_, v, _), a in zip(written, arrays[len(alive):]):
             if a is not v.array:
                 v.array[...] = a if a.dtype == v.array.dtype else a.view(v.array.dtype)
+
+
+def _become(s: Storage, a: Any) -> None:
+    """Make a Symbol the Storage of an array."""
+    s.__class__ = Storage
+    held.__set__(s, a)
 
 
 class Failed:
@@ -219,19 +223,21 @@ class Failed:
         self.cause = cause
 
     def ask(self, value: Value) -> None:
-        raise RuntimeError("this tensor was not computed, because the compiled function that makes it stopped "
-                           "with an error") from self.cause
+        raise RuntimeError("this tensor was not computed, because the compiled function that makes it "
+                           "stopped with an error") from self.cause
 
 
 def _here() -> str:
     """The innermost line of user code."""
     import sys
-    f = inner = sys._getframe(2)
+    f: Any = sys._getframe(2)
+    inner: Any = f
     while f is not None and f.f_code.co_filename.endswith(("lazy.py", "storage.py")):
         f = inner = f.f_back
     while f is not None and (f.f_globals.get("__name__") or "").startswith("numtorch"):
         f = f.f_back
     if f is None or inner is None:
         return "?"
-    within = f" (in {inner.f_code.co_name}, {inner.f_code.co_filename.rpartition('numtorch/')[2]}:{inner.f_lineno})" if inner is not f else ""
+    where = f"{inner.f_code.co_filename.rpartition('numtorch/')[2]}:{inner.f_lineno}"
+    within = f" (in {inner.f_code.co_name}, {where})" if inner is not f else ""
     return f"{f.f_code.co_filename}:{f.f_lineno}{within}"

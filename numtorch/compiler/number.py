@@ -1,8 +1,8 @@
 """Python numbers that a trace follows: a learning rate, a step count, what item() read.
 
 A Number is the float (or int) it stands for and remembers how it was computed, so that a replay computes it
-again from what it finds. Code that decides by it (a comparison, int(), formatting) adds a guard: the entry then
-holds only where that comes out the same."""
+again from what it finds. Code that decides by it (a comparison, int(), formatting) adds a guard: the entry
+then holds only where that comes out the same."""
 from __future__ import annotations
 
 import operator
@@ -43,8 +43,8 @@ def plain(v: Any) -> Any:
 
 
 def evaluate(v: Any, known: dict[int, Any]) -> Any:
-    """The value of a Number for a replay. `known`: values of expressions that are done, and of sources, by the
-    id of their expression."""
+    """The value of a Number for a replay. `known`: values of sources and of expressions that are done, by
+    the id of the expression."""
     if type(v) is not Float and type(v) is not Int:
         return v
     found = known.get(id(v.expr))
@@ -85,17 +85,20 @@ def _decide(fn: Callable) -> Callable:
     return lambda self, *args: decided(lambda v: fn(v, *args), self)
 
 
-_KEPT = set(dir(object)) | {"__getnewargs__", "__getformat__", "__setformat__", "from_bytes", "fromhex", "imag",
-                            "numerator", "denominator"}
+_KEPT = {*dir(object), "__getnewargs__", "__getformat__", "__setformat__", "from_bytes", "fromhex", "imag",
+         "numerator", "denominator"}
+_kind: Any
+_f: Any
 for _kind in (Float, Int):
     # whatever else a number can do is decided by its value
     for _n in set(dir(_kind.__base__)) - _KEPT:
         if callable(getattr(_kind, _n)):
             setattr(_kind, _n, _decide(getattr(_kind.__base__, _n)))
-    _kind.conjugate = _unary(operator.pos)  # type: ignore[attr-defined]
-    _kind.real = property(lambda self: self)  # type: ignore[attr-defined]
-    _names = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
-              "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow}
+    _kind.conjugate = _unary(operator.pos)
+    _kind.real = property(lambda self: self)
+    _names: dict[str, Any] = {
+        "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
+        "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow}
     for _n, _f in _names.items():
         setattr(_kind, f"__{_n}__", _binary(_f, False))
         setattr(_kind, f"__r{_n}__", _binary(_f, True))

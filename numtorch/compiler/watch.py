@@ -13,9 +13,10 @@ EFFECTS = ("numpy", "random", "logging", "datetime")
 CLOCKS = {"time", "perf_counter", "monotonic", "process_time", "time_ns", "perf_counter_ns", "now", "utcnow",
           "today", "getrandom", "urandom", "getenv", "read", "readline", "write", "input", "print", "open",
           "system", "random", "uniform", "randint", "randrange", "choice", "choices", "shuffle", "sample",
-          "gauss", "getrandbits", "normalvariate", "rand", "randn", "normal", "standard_normal", "permutation",
-          "flush", "send", "recv", "exec", "eval", "globals", "vars"}
-OWN = {"builtins", "time", "posix", "nt", "_io", "io", "random", "_random", "datetime", "numpy", "math", "_socket"}
+          "gauss", "getrandbits", "normalvariate", "rand", "randn", "normal", "standard_normal",
+          "permutation", "flush", "send", "recv", "exec", "eval", "globals", "vars"}
+OWN = {"builtins", "time", "posix", "nt", "_io", "io", "random", "_random", "datetime", "numpy", "math",
+       "_socket"}
 
 
 class Watch:
@@ -57,8 +58,8 @@ class Watch:
         elif event == "c_call":
             if getattr(arg, "__module__", None) == "math" and (self.tracer.reads or self.numbers) and (
                     self._users(frame) or frame.f_globals.get("__name__", "").startswith("numtorch.optim")):
-                self.effects.append(f"{frame.f_code.co_filename}:{frame.f_lineno}: math.{arg.__name__}() may be "
-                                    "called of a number that varies")
+                self.effects.append(f"{frame.f_code.co_filename}:{frame.f_lineno}: math.{arg.__name__}() may "
+                                    "be called of a number that varies")
             name = getattr(arg, "__name__", "")
             if name in CLOCKS and self._users(frame):
                 owner = getattr(arg, "__self__", None)

@@ -1,0 +1,246 @@
+"""What a compiled call does where its guards hold: one program, results put in place, one tape node."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd.engine import Node, Output, edge
+from ..autograd.modes import state
+from ..dispatch import fresh
+from ..layouts import Layout
+from ..storage import Storage
+from ..tensor import Tensor
+from ..utils._pytree import tree_unflatten
+from .environment import modes
+from .graph import Graph, Ref
+from .interpret import tensor_on
+from .number import evaluate
+from .program import Program
+
+PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
+programs: dict[tuple, Program] = {}
+
+
+def program_of(graph: Graph, donated: Sequence[tuple[int, int]] = ()) -> Program:
+    """The program of a graph; graphs of the same structure share one."""
+    key = (graph.key(), tuple(donated))
+    found = programs.get(key)
+    if found is None:
+        if len(programs) >= PROGRAMS:
+            programs.clear()
+        found = programs[key] = Program(graph, dict(donated))
+    return found
+
+
+def run_once(graph: Graph) -> list:
+    """Arrays of a graph's outputs."""
+    return program_of(graph).run([v.array for v in graph.inputs], graph.numbers())
+
+
+class Bound:
+    """A program with the numbers of one graph."""
+
+    def __init__(self, graph: Graph, donated: Sequence[tuple[int, int]] = (), followed: dict | None = None):
+        self.graph, self.numbers = graph, graph.numbers()
+        if followed:
+            places = [(id(n), i) for n in graph.nodes if n.kind in ("map", "fill")
+                      for i, v in enumerate(n.ins) if type(v) is not Ref]
+            self.numbers = [followed.get(p, v) for p, v in zip(places, self.numbers)]
+        self.run = program_of(graph, donated).run
+
+
+class Backward:
+    """The op of the tape's node for a compiled call: its backward is a program too."""
+
+    name = node_name = "CompiledFunctionBackward"
+
+    def __init__(self, program: Any, saved: Sequence[int], arrive: Sequence[int],
+                 given: Sequence[tuple | None]):
+        # positions in the program's inputs of saved values and cotangents; per edge, its output or -1
+        self.program, self.saved, self.arrive, self.given = program, saved, arrive, given
+        self.metas: list[tuple] = []
+
+    def backward(self, node: Node, grads: Sequence[Any]) -> list:
+        if state.grad:
+            raise RuntimeError("torch.compile with aot_autograd does not currently support double backward")
+        known = node.known()
+        arrays: list[Any] = [None] * (len(self.saved) + len(self.arrive))
+        for i, at in enumerate(self.saved):
+            t = known[f"s{i}"]
+            arrays[at] = t.storage.array
+        for at, g, (layout, dtype) in zip(self.arrive, grads, self.metas):
+            arrays[at] = _dense(g, layout, dtype)
+        got = self.program.run(arrays, self.program.numbers)
+        out: list[Tensor | None] = []
+        for place in self.given:
+            if place is None:
+                out.append(None)
+            else:
+                at, layout, dtype = place
+                out.append(tensor_on(got[at], layout, dtype))
+        return out
+
+
+def _dense(g: Tensor | None, layout: Layout, dtype):
+    """The memory of a cotangent as the program reads it: of this layout, zeros where there is none."""
+    if g is None:
+        return np.zeros(layout.numel, dtype.numpy)
+    if g.layout.strides == layout.strides and not g.layout.offset and g.storage.array.size == layout.numel \
+            and g.dtype is dtype:
+        return g.storage.array
+    t = fresh(layout, dtype, g.storage.device)
+    t.copy_(g.detach())
+    return t.storage.array
+
+
+class Entry:
+    """One specialisation: its guards, its program, and what to make of the program's outputs."""
+
+    def __init__(self) -> None:
+        self.program: Any = None
+        self.leaves: list[tuple] = []          # guards of the argument leaves
+        self.spec: Any = None
+        self.modes: tuple = ()
+        self.guard: Callable[[], bool] = lambda: True
+        self.sources: list[tuple] = []         # per input of the program
+        self.tensors: list[tuple] = []         # (slot, tensor or None, layout, dtype, requires_grad)
+        self.writes: list[tuple[int, int]] = []  # (input, output): written back
+        self.results: list[tuple] = []         # how each result leaf is made
+        self.result_spec: Any = None
+        self.slots: list[tuple] = []           # (slot, how)
+        self.backward: Backward | None = None
+        self.saved: list[tuple] = []           # per saved value: ("in", i) or ("out", j), layout, dtype
+        self.edges: list[tuple] = []           # ("arg", leaf) or ("tensor", t)
+        self.distinct: list[int] = []          # argument leaves whose storages must differ
+        self.numbers: list = []                # of the program, where some are Numbers
+        self.followed: list[tuple] = []        # (expression, slot or leaf) of numbers that vary
+        self.reads: list[tuple] = []           # (expression, output, layout, dtype) of what item() reads
+        self.reader: Any = None                # the program that computes what item() reads
+        self.decisions: list[tuple] = []
+
+    def fits(self, leaves: Sequence[Any]) -> bool:
+        """Whether the guards hold for these arguments."""
+        if len(leaves) != len(self.leaves):
+            return False
+        for x, (kind, *want) in zip(leaves, self.leaves):
+            if type(x) is not kind:
+                return False
+            if want[0] == "tensor":
+                layout, dtype, grad = want[1:]
+                if x.dtype is not dtype or x.requires_grad is not grad or not (
+                        x.layout is layout or x.layout == layout) or type(x.storage) is not Storage:
+                    return False
+            elif want[0] == "same":
+                if x is not want[1]:
+                    return False
+            elif want[0] != "any" and x != want[1]:
+                return False
+        if self.modes != modes() or not self.guard():
+            return False
+        for slot, t, layout, dtype, grad in self.tensors:
+            x = t if t is not None else slot.get()
+            if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
+                    or x.dtype is not dtype or x.requires_grad is not grad:
+                return False
+        if self.decisions:
+            known = self.look(leaves)
+            for fn, args, outcome in self.decisions:
+                if fn(*[evaluate(a, known) for a in args]) != outcome:
+                    return False
+        if self.distinct:
+            seen = {id(leaves[i].storage) for i in self.distinct}
+            if len(seen) != len(self.distinct):
+                return False
+        return True
+
+    def look(self, leaves: Sequence[Any]) -> dict[int, Any]:
+        """The present values of the numbers that vary, by the id of their expression."""
+        known = {id(expr): leaves[at] if type(at) is int else at.get() for expr, at in self.followed}
+        if self.reads:
+            got = self.reader.run([s.array for s in self.storages(leaves)], self.reader.numbers)
+            for expr, out, layout, dtype in self.reads:
+                known[id(expr)] = tensor_on(got[out], layout, dtype).item()
+        return known
+
+    def storages(self, leaves: Sequence[Any]) -> list[Storage]:
+        """Where the program's inputs lie."""
+        found = []
+        for kind, at in self.sources:
+            if kind == "arg":
+                found.append(leaves[at].storage)
+            elif kind == "tensor":
+                found.append(at.storage)
+            elif kind == "slot":
+                found.append(at.get().storage)
+            else:
+                found.append(at)
+        return found
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """Compute: no dispatch, no tape but one node."""
+        storages = self.storages(leaves)
+        arrays = [s.array for s in storages]
+        numbers, known = self.program.numbers, {}
+        if self.numbers:
+            known = self.look(leaves)
+            numbers = [evaluate(v, known) for v in self.numbers]
+        got = self.program.run(arrays, numbers)
+        for i, o in self.writes:
+            a, b = arrays[i], got[o]
+            if a is not b:
+                a[...] = b if a.dtype == b.dtype else b.view(a.dtype)
+            storages[i].version += 1
+        made: dict[int, Storage] = {}
+
+        def tensor(how: tuple) -> Any:
+            kind = how[0]
+            if kind == "list":
+                return [tensor(h) for h in how[1]]
+            if kind == "const":
+                return evaluate(how[1], known)
+            if kind == "arg":
+                return leaves[how[1]]
+            if kind == "tensor":
+                return how[1]
+            if kind == "slot":
+                return how[1].get()
+            layout, dtype = how[2], how[3]
+            if kind == "view":
+                s = storages[how[1]]
+            else:
+                s = made.get(how[1])
+                if s is None:
+                    s = made[how[1]] = Storage(got[how[1]])
+            t = object.__new__(Tensor)
+            t.storage, t.layout, t.dtype = s, layout, dtype
+            t._requires, t._node, t._base, t._views = False, None, None, None
+            return t
+        values = [tensor(how) for how in self.results]
+        slots = [(slot, tensor(how)) for slot, how in self.slots]
+        if self.backward is not None:
+            self.attach(values, leaves, storages, got)
+        for slot, v in slots:
+            slot.set(v)
+        return values[0] if self.result_spec is None else tree_unflatten(values, self.result_spec)
+
+    def attach(self, values: Sequence[Any], leaves: Sequence[Any], storages: Sequence[Storage],
+               got: Sequence[Any]) -> None:
+        """Put the node of this call on the tape."""
+        saved = []
+        for (kind, at), layout, dtype in self.saved:
+            if kind == "in":
+                t = object.__new__(Tensor)
+                t.storage, t.layout, t.dtype = storages[at], layout, dtype
+                t._requires, t._node, t._base, t._views = False, None, None, None
+                saved.append(t)
+            else:
+                saved.append(tensor_on(got[at], layout, dtype))
+        edges = tuple([edge(leaves[at]) if kind == "arg" else edge(at) for kind, at in self.edges])
+        outs = [i for i, how in enumerate(self.results) if how[-1] is True]
+        node = Node(self.backward, edges, None, tuple([f"s{i}" for i in range(len(saved))]), tuple(saved), {},
+                    len(outs))
+        for k, i in enumerate(outs):
+            values[i].requires_grad = True
+            values[i]._node = node if len(outs) == 1 else Output(node, k)

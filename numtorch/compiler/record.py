@@ -1,0 +1,525 @@
+"""One run of a function under a Tracer, and the entry that is made of it."""
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.engine import FREED, Node, Output, clock, edge
+from ..autograd.engine import run as reverse
+from ..autograd.modes import state
+from ..dispatch import cpu
+from ..layouts import contiguous, like
+from ..storage import Storage
+from ..tensor import Tensor
+from ..utils._pytree import tree_flatten, tree_unflatten
+from . import interpret
+from .entry import Backward, Bound, Entry, run_once
+from .environment import Environment, modes
+from .graph import Graph, Value
+from .lazy import Symbol, Tracer, held
+from .number import Float, Int, follow, plain
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from .function import Compiled
+
+SMALL = state.small
+ENTRIES = 16   # specialisations of one function; beyond them it is traced every call
+TRIES = 8      # traces without an entry, after which none is looked for
+
+
+class Recording:
+    """One run of a function under a Tracer."""
+
+    def __init__(self, owner: Compiled, args: tuple, kwargs: dict, leaves: Sequence[Any], spec: Any):
+        self.owner, self.args, self.kwargs, self.leaves, self.spec = owner, args, kwargs, leaves, spec
+        self.reasons: list[str] = []
+
+    def run(self) -> Any:
+        owner = self.owner
+        look = owner.tries < TRIES and len(owner.entries) < ENTRIES
+        env = Environment(owner.roots, owner.codes) if look else None
+        before = modes()
+        followed = self.follow(env) if env is not None else []
+        tracer = self.tracer = Tracer(run_once)
+        watch = Watch(tracer) if look else None
+        if watch is not None:
+            watch.numbers = bool(followed)
+        stands: dict[int, Tensor] = {}
+        args, kwargs = self.args, self.kwargs
+        if state.grad and any(isinstance(x, Tensor) and x._node is not None for x in self.leaves):
+            leaves = []
+            for x in self.leaves:
+                if isinstance(x, Tensor) and x.requires_grad and x._node is not None:
+                    y = stands.get(id(x))
+                    if y is None:
+                        edge(x)
+                        y = x.detach() if type(x) is Tensor else x.detach().as_subclass(type(x))
+                        stands[id(x)] = y
+                        y.requires_grad, y._base = True, None
+                    leaves.append(y)
+                else:
+                    leaves.append(x)
+            args, kwargs = (tuple(leaves), {}) if isinstance(self.spec, int) else \
+                tree_unflatten(leaves, self.spec)
+            self.given = leaves
+        else:
+            self.given = list(self.leaves)
+        if any(type(at) is int for _, at, _ in followed):
+            for number, at, _ in followed:
+                if type(at) is int:
+                    self.given[at] = number
+            args, kwargs = (tuple(self.given), {}) if isinstance(self.spec, int) else \
+                tree_unflatten(self.given, self.spec)
+        start = next(clock)
+        state.lazy, state.small = tracer, -1
+        try:
+            if watch is not None:
+                with watch:
+                    result = owner.fn(*args, **kwargs)
+            else:
+                result = owner.fn(*args, **kwargs)
+            entry = None
+            self.followed = followed
+            if env is not None and watch is not None:
+                entry = self.entry(result, env, watch, start, stands, before)
+            settle(followed, env)
+            result = unfollowed(result)
+        except BaseException:
+            settle(followed, env)
+            state.lazy, state.small = None, SMALL
+            try:
+                tracer.flush()
+            except Exception:  # the first error is the one to show
+                pass
+            raise
+        finally:
+            state.lazy, state.small = None, SMALL
+        tracer.flush()
+        if stands:
+            real = {id(y): x for x, y in zip(self.leaves, self.given) if x is not y}
+            _reconnect(result, stands, real, start)
+            result = _unstand(result, real)
+        if entry is not None:
+            owner.entries.append(entry)
+            owner.tries = 0
+        elif look:
+            owner.tries += 1
+        owner.notes += self.reasons
+        if self.reasons and owner.fullgraph and tracer.breaks:
+            raise RuntimeError("fullgraph=True: a value was read inside the compiled function at "
+                               + tracer.breaks[0])
+        return result
+
+    def follow(self, env: Environment) -> list[tuple]:
+        """Put Numbers where numbers were seen to change: [(Number, slot or argument leaf, its place)]."""
+        owner = self.owner
+        found: list[tuple] = []
+        here: list[tuple[Any, Any, Any]] = [((id(s.holder), s.key), s.value, s) for s in env.slots
+                                            if type(s.value) in (int, float)]
+        here += [(("leaf", i), v, i) for i, v in enumerate(self.leaves) if type(v) in (int, float)]
+        for place, v, at in here:
+            if place in owner.last and owner.last[place] != v:
+                owner.varying.add(place)
+            owner.last[place] = v
+            if place in owner.varying:
+                number = follow(v, ("place", len(found)))
+                found.append((number, at, place))
+                if type(at) is not int:
+                    at.set(number)
+        return found
+
+    # ------------------------------------------------------------------------------------------ a new entry
+    def entry(self, result: Any, env: Environment, watch: Watch, start: int, stands: dict[int, Tensor],
+              before: tuple) -> Entry | None:
+        """What the next such call can do instead of running the function; None, with `reasons`, where it must
+        run again. Must be called before the tracer's last flush; gives the results their tape node."""
+        tracer, no = self.tracer, self.reasons.append
+        self.owner.codes.update({c: g for c, g in watch.codes.items() if c not in env.codes})
+        for c in watch.codes:
+            if c not in env.codes:
+                no(f"{c.co_filename}:{c.co_firstlineno}: {c.co_name} was not known to be called")
+        for text in (*watch.effects, *[f"{b}: a value was read" for b in tracer.breaks], *tracer.impure):
+            no(text)
+        if not env.whole:
+            no("the function can reach too many objects")
+        changed = env.changes(plain)
+        if changed is None:
+            no("a list or dict changed its size")
+        if before != modes():
+            no("a mode was switched")
+        if any(r._node is not None for r in stands.values()):
+            no("an argument with a history was written to")
+        if self.reasons:
+            return None
+        e = Entry()
+        out_leaves, e.result_spec = ([result], None) if type(result) is Tensor else tree_flatten(result)
+        if not all(isinstance(v, Tensor | int | float | str | complex | type(None)) for v in out_leaves):
+            no("the function returns something other than tensors, numbers and containers of them")
+            return None
+        self.forward, self.born_before = len(tracer.nodes), len(tracer.made)
+        found = None
+        if self.differentiate(out_leaves, start):
+            found = self.assemble(e, out_leaves, env, changed or [], before)
+        # What the backward pass recorded is in the entry, or nowhere.
+        del tracer.nodes[self.forward:], tracer.made[self.born_before:]
+        if found is not None:
+            self.first(e, out_leaves)
+        return found
+
+    def differentiate(self, results: Sequence[Any], start: int) -> bool:
+        """Trace the backward pass of the results too."""
+        tracer = self.tracer
+        self.cotangents: list[Value] = []
+        self.grads: list[Any] = []
+        self.roots: list[Tensor] = []
+        self.freed = False
+        roots = [t for t in results if isinstance(t, Tensor) and t.requires_grad and t._node is not None
+                 and not any(t is x for x in self.leaves)]
+        if len({id(t) for t in roots}) != len(roots):
+            self.reasons.append("one result is returned twice")
+            return False
+        if not roots:
+            return True
+        leaves = _leaves([edge(t) for t in roots], start)
+        if isinstance(leaves, str):
+            if leaves == FREED:
+                for t in roots:
+                    t._node = Node(_Freed(), (), None, (), (), {})
+                    t._node.saved = None
+                self.freed = True
+                return True
+            self.reasons.append(leaves)
+            return False
+        written = [id(held.__get__(s)) for s, _ in tracer.met]
+        seeds = []
+        for t in roots:
+            g = tracer.fresh(like(t.layout), t.dtype, t.storage.device)
+            self.cotangents.append(held.__get__(g.storage))
+            seeds.append(g)
+        try:
+            got = reverse([(edge(t), g) for t, g in zip(roots, seeds)], True, False, leaves, False)
+        except (RuntimeError, NotImplementedError) as error:
+            self.reasons.append(f"the backward pass cannot be traced: {error}")
+            return False
+        if written != [id(held.__get__(s)) for s, _ in tracer.met[:len(written)]] or tracer.breaks:
+            self.reasons.append("the backward pass writes to tensors or reads values")
+            return False
+        self.leaf_tensors, self.grads, self.roots = leaves, got, roots
+        return True
+
+    def assemble(self, e: Entry, results: Sequence[Any], env: Environment, changed: Sequence[Any],
+                 before: tuple) -> Entry | None:
+        """Split what was recorded, compile it, and say where everything comes from and goes to."""
+        tracer, no = self.tracer, self.reasons.append
+        forward, backward = tracer.nodes[:self.forward], tracer.nodes[self.forward:]
+        made = {id(o.value): n for n in forward for o in n.outs if o is not None}
+        given = [g for g in self.grads if g is not None]
+        grad_values: list[Value] = []
+        for g in given:
+            if not (g.layout.covers() and not g.layout.offset
+                    and g.layout.numel == tracer.value(g.storage).numel):
+                with_copy = tracer.fresh(like(g.layout), g.dtype, g.storage.device)
+                from ..ops.convert import move
+                move(with_copy, g)
+                self.grads[self.grads.index(g)] = g = with_copy
+                backward = tracer.nodes[self.forward:]
+            grad_values.append(held.__get__(g.storage))
+        pullback = Graph(backward, [], grad_values)
+        inside = {id(o.value) for n in pullback.nodes for o in n.outs if o is not None}
+        arriving = {id(v) for v in self.cotangents}
+        saved: list[Value] = []
+        seen: set[int] = set()
+        for v in [*[v for n in pullback.nodes for v in n.reads()], *grad_values]:
+            if id(v) not in inside and id(v) not in arriving and id(v) not in seen:
+                seen.add(id(v))
+                saved.append(v)
+        roots = self.roots
+        shapes = [None if g is None else (held.__get__(g.storage), g.layout, g.dtype) for g in self.grads]
+        known = [s.get() for s in changed]
+        for t in [*results, *known, *[v for x in known if isinstance(x, list) for v in x]]:
+            if isinstance(t, Tensor) and t.storage.device is cpu:
+                tracer.value(t.storage)  # views of memory that no operation touched
+        inputs = {id(v): i for i, (_, v) in enumerate(tracer.met)}
+        args = {id(x.storage): k for k, x in reversed(list(enumerate(self.given))) if isinstance(x, Tensor)}
+        owners: dict[int, Any] = {}
+        replaced = {id(s) for s in changed}
+        for slot in env.slots:
+            if isinstance(slot.value, Tensor):
+                owners.setdefault(id(slot.value.storage), []).append(slot)
+        constants: dict[int, Any] = {}
+        for s, v in tracer.met:
+            if id(s) in args:
+                e.sources.append(("arg", args[id(s)]))
+            elif id(s) in owners:
+                slot = owners[id(s)][0]
+                e.sources.append(("slot", slot) if id(slot) in replaced else ("tensor", slot.value))
+                e.tensors.append((slot, None if id(slot) in replaced else slot.value, slot.value.layout,
+                                  slot.value.dtype, slot.value.requires_grad))
+            elif id(s) in tracer.born:
+                constant = Storage(v.array.copy() if held.__get__(s) is not v else v.array)
+                constants[id(s)] = constant
+                e.sources.append(("constant", constant))
+            else:
+                no("a tensor was used that cannot be found from the function's closure, globals or arguments")
+                return None
+        outputs: list[Value] = []
+        place: dict[int, int] = {}
+
+        def out(v: Value) -> int:
+            at = place.get(id(v))
+            if at is None:
+                at = place[id(v)] = len(outputs)
+                outputs.append(v)
+            return at
+        for i, (s, v) in enumerate(tracer.met):
+            now = held.__get__(s)
+            if now is not v and id(s) not in constants:
+                e.writes.append((i, out(now)))
+                if e.sources[i][0] == "arg":
+                    e.distinct = [k for k, x in enumerate(self.given) if isinstance(x, Tensor)]
+        if len({id(self.given[k].storage) for k in e.distinct}) != len(e.distinct):
+            no("arguments share memory that is written to")
+            return None
+
+        def how(t: Any) -> tuple | None:
+            if not isinstance(t, Tensor):
+                return ("const", t, False)  # or a Number
+            for k, x in enumerate(self.given):
+                if x is t:
+                    return ("arg", k, False)
+            slot = env.tensors.get(id(t))
+            if slot is not None and id(slot) not in replaced:
+                return ("tensor", t, False)
+            if type(t) is not Tensor:
+                no(f"the function makes a {type(t).__name__}")
+                return None
+            grad = any(t is r for r in roots)
+            for i, (s, _) in enumerate(tracer.met):
+                if s is t.storage and id(s) not in constants:
+                    return ("view", i, t.layout, t.dtype, grad)
+            if t.storage.device is not cpu:
+                no("a result lies on another device")
+                return None
+            return ("out", out(held.__get__(t.storage)), t.layout, t.dtype, grad)
+        for t in results:
+            made_how = how(t)
+            if made_how is None:
+                return None
+            e.results.append(made_how)
+        for slot in changed:
+            now = slot.get()
+            if isinstance(now, int | float | complex) and not isinstance(now, bool | Float | Int):
+                no(f"the number {slot.key!r} changes")
+                return None
+            if type(now) is list and type(slot.value) is list:
+                inner = [how(v) if isinstance(v, Tensor | str | bool | type(None) | float | int) else None
+                         for v in now]
+                if any(h is None for h in inner):
+                    no(f"the list {slot.key!r} is replaced")
+                    return None
+                e.slots.append((slot, ("list", inner)))
+                continue
+            if not isinstance(now, Tensor | str | bool | type(None) | Float | Int):
+                no(f"{slot.key!r} is replaced")
+                return None
+            made_how = how(now)
+            if made_how is None:
+                return None
+            e.slots.append((slot, made_how))
+            if isinstance(slot.value, Tensor):
+                e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value.requires_grad))
+        if self.freed:
+            if any(h[-1] is True for h in e.results):
+                no("a result has a history that was freed")
+                return None
+        for v in saved:
+            if id(v) in inputs:
+                i = inputs[id(v)]
+                e.saved.append((("in", i), contiguous((v.numel,)), v.dtype))
+            elif id(v) in made:
+                e.saved.append((("out", out(v)), contiguous((v.numel,)), v.dtype))
+            else:
+                no("the backward pass needs memory that nothing wrote")
+                return None
+        accounted = {id(o) for o in outputs} | {id(v) for _, v in tracer.met}
+        accounted |= _kept([edge(t) for t in roots])
+        for ref in tracer.made[:self.born_before]:
+            alive = ref()
+            if type(alive) is Symbol and id(held.__get__(alive)) not in accounted:
+                no("a tensor made in the function is kept somewhere that cannot be seen")
+                return None
+        values = [v for _, v in tracer.met]
+        e.program = Bound(Graph(forward, values, outputs), [(o, i) for i, o in e.writes],
+                          tracer.numbers)
+        if roots:
+            ins = [*saved, *self.cotangents]
+            program = Bound(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]))
+            spots = {id(v): i for i, v in enumerate(program.graph.outputs)}
+            e.backward = Backward(program, range(len(saved)), range(len(saved), len(ins)),
+                                  [None if s is None else (spots[id(s[0])], s[1], s[2]) for s in shapes])
+            e.backward.metas = [(like(t.layout), t.dtype) for t in roots]
+            for leaf in self.leaf_tensors:
+                k = next((k for k, x in enumerate(self.given) if x is leaf), None)
+                e.edges.append(("tensor", leaf) if k is None else ("arg", k))
+        if any(type(v) in (Float, Int) for v in e.program.numbers) or tracer.decisions or \
+                any(h[0] == "const" and type(h[1]) in (Float, Int) for h in _flattened(
+                    [*e.results, *[h for _, h in e.slots]])):
+            e.numbers = list(e.program.numbers) or [0]
+            e.followed = [(number.expr, at) for number, at, _ in self.followed]
+            e.decisions = tracer.decisions
+            if tracer.reads:
+                wanted = [r.value for r, _ in tracer.reads]
+                e.reader = interpret.Program(Graph(forward, values, wanted, False))
+                spots = {id(v): i for i, v in enumerate(e.reader.graph.outputs)}
+                e.reads = [(n.expr, spots[id(r.value)], r.layout, r.dtype) for r, n in tracer.reads]
+        skip = {id(s) for s in changed if isinstance(s.value, Tensor | list)}
+        skip |= {id(at) for _, at, _ in self.followed}
+        e.guard, e.spec, e.modes = env.guard(skip), self.spec, before
+        for k, x in enumerate(self.leaves):
+            if isinstance(x, Tensor):
+                e.leaves.append((type(x), "tensor", x.layout, x.dtype, x.requires_grad))
+            elif any(at == k for _, at, _ in self.followed):
+                e.leaves.append((type(x), "any"))
+            elif isinstance(x, int | float | complex | str | bytes | type(None)):
+                e.leaves.append((type(x), "equal", x))
+            else:
+                e.leaves.append((type(x), "same", x))
+        self.outputs = outputs
+        return e
+
+    def first(self, e: Entry, results: Sequence[Any]) -> None:
+        """Give the results of this very run their node, with what it saves. The tape it replaces goes, and
+        what only that held is not computed."""
+        if e.backward is None:
+            return
+        tracer, outputs = self.tracer, self.outputs
+        kept = []
+        for (kind, at), layout, dtype in e.saved:
+            t = object.__new__(Tensor)
+            if kind == "in":
+                s = tracer.met[at][0]
+            else:
+                s = object.__new__(Symbol)
+                s.device, s.version = outputs[at].device, 0
+                held.__set__(s, outputs[at])
+                tracer.made.append(weakref.ref(s))
+            t.storage, t.layout, t.dtype = s, layout, dtype
+            t._requires, t._node, t._base, t._views = False, None, None, None
+            kept.append(t)
+        edges = tuple([edge(self.leaves[at]) if kind == "arg" else edge(at) for kind, at in e.edges])
+        outs = [i for i, how in enumerate(e.results) if how[-1] is True]
+        node = Node(e.backward, edges, None, tuple([f"s{i}" for i in range(len(kept))]), tuple(kept), {},
+                    len(outs))
+        for k, i in enumerate(outs):
+            results[i]._node = node if len(outs) == 1 else Output(node, k)
+
+
+def _flattened(hows: Sequence[tuple]) -> list[tuple]:
+    return [x for h in hows for x in (h[1] if h[0] == "list" else (h,))]
+
+
+def settle(followed: Sequence[tuple], env: Environment | None) -> None:
+    """Put plain numbers back in the environment."""
+    if env is not None:
+        for s in env.slots:
+            v = s.get()
+            if type(v) is Float or type(v) is Int:
+                s.set(plain(v))
+            elif type(v) is list:
+                for i, x in enumerate(v):
+                    if type(x) is Float or type(x) is Int:
+                        v[i] = plain(x)
+
+
+def unfollowed(result: Any) -> Any:
+    """A result with plain numbers."""
+    if isinstance(result, Tensor):
+        return result
+    leaves, spec = tree_flatten(result)
+    if not any(type(v) in (Float, Int) for v in leaves):
+        return result
+    return tree_unflatten([plain(v) for v in leaves], spec)
+
+
+class _Freed:
+    """Stands for a history that the function itself went back through."""
+
+    name = node_name = "CompiledFunctionBackward"
+
+    def backward(self, node: Node, grads: Sequence[Any]) -> list:
+        raise RuntimeError(FREED)
+
+
+def _leaves(edges: Sequence[Any], start: int) -> list | str:
+    """The leaves a history ends in; a reason where it cannot be traced."""
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+    stack = list(edges)
+    while stack:
+        e = stack.pop()
+        if type(e) is Output:
+            e = e.node
+        if not isinstance(e, Node):
+            if e is not None:
+                found[id(e)] = e
+            continue
+        if id(e) in seen:
+            continue
+        seen.add(id(e))
+        if e.saved is None:
+            return FREED
+        if e.seq < start:
+            return "a result depends on a tensor with a history of its own that is not an argument"
+        if e.extra and any(e.extra.get(k) for k in ("hooks", "prehooks", "retained")):
+            return "a node of the history has hooks"
+        stack += e.edges
+    return list(found.values())
+
+
+def _kept(edges: Sequence[Any]) -> set[int]:
+    """Ids of the values that a history keeps."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    stack = list(edges)
+    while stack:
+        e = stack.pop()
+        e = e.node if type(e) is Output else e
+        if not isinstance(e, Node) or id(e) in seen:
+            continue
+        seen.add(id(e))
+        for t in [*(e.saved or ()), *e.values.values()]:
+            if isinstance(t, Tensor) and type(t.storage) is Symbol:
+                found.add(id(held.__get__(t.storage)))
+        stack += e.edges
+    return found
+
+
+def _reconnect(result: Any, stands: dict[int, Tensor], real: dict[int, Tensor], start: int) -> None:
+    """Let the history that ends in stand-ins go on in the arguments they stand for."""
+    stack = [edge(t) for t in [*tree_flatten(result)[0], *stands.values()] if isinstance(t, Tensor)]
+    seen: set[int] = set()
+    while stack:
+        e = stack.pop()
+        e = e.node if type(e) is Output else e
+        if not isinstance(e, Node) or id(e) in seen or e.seq < start:
+            continue
+        seen.add(id(e))
+        if any(id(x) in real for x in e.edges):
+            e.edges = tuple([edge(real[id(x)]) if id(x) in real else x for x in e.edges])
+        stack += e.edges
+    for y in stands.values():
+        if y._node is not None and id(y) in real:
+            x = real[id(y)]
+            x._node, x.requires_grad = y._node, True
+
+
+def _unstand(result: Any, real: dict[int, Tensor]) -> Any:
+    """The result with arguments in the place of their stand-ins."""
+    if type(result) is Tensor:
+        return real.get(id(result), result)
+    leaves, spec = tree_flatten(result)
+    if not any(id(t) in real for t in leaves):
+        return result
+    return tree_unflatten([real.get(id(t), t) for t in leaves], spec)
