@@ -9,8 +9,8 @@ from .autograd import modes
 
 class Storage:
     """One block of memory. `array` is the whole of it, 1-d (an ndarray, a CUDA buffer, on meta None);
-    `version` grows with every write, so that backward notices a changed saved tensor; it is below 0 for memory
-    that inference_mode made."""
+    `version` grows with every write, so that backward notices a changed saved tensor; it is below 0 for
+    memory that inference_mode made."""
 
     __slots__ = ("array", "device", "version", "_size", "__weakref__")
 

@@ -19,8 +19,8 @@ class State(threading.local):
     taking: tuple = ()  # the variables, as sets of nodes, of the functional derivatives in progress
     inference = False
     tracer: Any = None
-    # While `lazy` (compiler/lazy.py) is set, what would run is recorded instead; `small` is then -1, which keeps
-    # the fast paths of tiny tensors, whose sizes they compare with it, from running anything.
+    # While `lazy` (compiler/lazy.py) is set, what would run is recorded instead; `small` is then -1, which
+    # keeps the fast paths of tiny tensors, whose sizes they compare with it, from running anything.
     lazy: Any = None
     small = 16_384  # elements up to which a kernel runs on the calling thread, holding the GIL
 
