@@ -313,3 +313,12 @@ def test_copies_of_slices_and_complex_parts():
                       (torch.view_as_complex_copy(torch.ones(1, 2)), torch.tensor([1 + 1j]))):
         assert torch.equal(got, want)
         assert got.untyped_storage().data_ptr() not in (x.untyped_storage().data_ptr(), z.data_ptr())
+
+
+def test_alpha_may_be_a_tensor_without_dimensions():
+    x, half = torch.ones(2), torch.tensor(0.5)
+    assert x.add(x, alpha=half).tolist() == x.clone().add_(x, alpha=half).tolist() == [1.5, 1.5]
+    assert torch.sub(x, x, alpha=half).tolist() == torch.rsub(x, x, alpha=half).tolist() == [0.5, 0.5]
+    for wrong in (half[None], half.clone().requires_grad_()):
+        with pytest.raises(TypeError, match=r"add\(\): argument 'alpha' must be Number, not Tensor"):
+            x.add(x, alpha=wrong)

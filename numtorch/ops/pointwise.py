@@ -57,6 +57,8 @@ def sub(x, y, *, alpha=1):
 
 
 def _checked_alpha(x, y, alpha):
+    if hasattr(alpha, "layout") and alpha.ndim == 0 and not alpha.requires_grad:
+        alpha = alpha.item()
     if not isinstance(alpha, NUMBERS):
         raise TypeError(f"add(): argument 'alpha' must be Number, not {type(alpha).__name__}")
     d = result_type(x, y)
