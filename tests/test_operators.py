@@ -322,3 +322,16 @@ def test_alpha_may_be_a_tensor_without_dimensions():
     for wrong in (half[None], half.clone().requires_grad_()):
         with pytest.raises(TypeError, match=r"add\(\): argument 'alpha' must be Number, not Tensor"):
             x.add(x, alpha=wrong)
+
+
+def test_histograms_count_between_the_first_and_the_last_edge_only():
+    hist, _ = torch.histogram(torch.tensor([1.5, 2.5]), torch.tensor([3.0, 1.0, 2.0]))
+    assert hist.tolist() == [0, 0]
+
+
+def test_embedding_with_sparse_gradients_looks_rows_up():
+    table, i = torch.randn(5, 2, requires_grad=True), torch.tensor([[3, 0], [1, 3]])
+    with torch.no_grad():
+        assert torch.equal(F.embedding(i, table, sparse=True), table[i])
+    with pytest.raises(NotImplementedError, match="sparse=True has no gradient"):
+        F.embedding(i, table, sparse=True)

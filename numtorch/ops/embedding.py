@@ -1,6 +1,7 @@
 """Rows of a table by index: embedding, its bags, one-hot vectors."""
 from __future__ import annotations
 
+from ..autograd.modes import state
 from ..dispatch import Meta
 from ..dtypes import int32, int64
 from ..kinds import composite, opaque
@@ -42,16 +43,15 @@ def embedding_weight(grad, indices, rows, padding_idx, scale_grad_by_freq):
     return Meta((rows, grad.shape[-1]), grad.dtype)
 
 
-def _no_sparse(sparse: bool) -> None:
-    if sparse:
-        raise NotImplementedError("embedding with sparse=True is not implemented: gradients are dense "
-                                  "tensors.")
+def _no_sparse(sparse: bool, weight) -> None:
+    if sparse and weight.requires_grad and state.grad:
+        raise NotImplementedError("embedding with sparse=True has no gradient: gradients are dense tensors.")
 
 
 @composite(at=("torch",))
 def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
     """weight[indices[...], :]. IndexError for an index outside the table."""
-    _no_sparse(sparse)
+    _no_sparse(sparse, weight)
     return embedding_rows(weight, indices, int(padding_idx), bool(scale_grad_by_freq))
 
 
@@ -160,7 +160,7 @@ def functional_embedding_bag(input, weight, offsets=None, max_norm=None, norm_ty
         raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is "
                                   f"only supported for mode='sum' (got mode='{mode}'). Please open a feature "
                                   "request on GitHub.")
-    _no_sparse(sparse)
+    _no_sparse(sparse, weight)
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:
             raise RuntimeError("padding_idx must be within the number of embeddings")

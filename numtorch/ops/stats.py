@@ -189,7 +189,7 @@ def _counted(name: str, rows, edges, weight, density: bool):
         column = rows.select(1, i).contiguous()
         place = searchsorted(e, column, right=True) - 1
         place = where(column == e[-1], counts[i] - 1, place)
-        inside = inside & (place >= 0) & (place < counts[i])
+        inside = inside & (column >= e[0]) & (column <= e[-1]) & (place >= 0) & (place < counts[i])
         flat = flat * counts[i] + place
     w = ones(rows.shape[:1], dtype=rows.dtype, device=rows.device) if weight is None else weight
     out = zeros(math.prod(counts), dtype=rows.dtype, device=rows.device)
