@@ -114,17 +114,38 @@ def test_what_is_not_one_kernel_says_why():
     assert torch.equal(x * y, x * y) and torch.equal(x, x.clone())
 
 
-def test_every_fused_entry_runs_as_one_kernel():
+def test_every_fused_entry_runs_as_kernels():
     """fuse=True must hold: the plan is a kernel, not the reason why there is none."""
     entries = [op for op in registry.values() if isinstance(op, Composite) and op.fuse]
     assert entries
     for op in entries:
         op.plans.clear()
-    x = torch.randn(6, 9)
-    torch.nn.functional.softmax(x, 1), torch.nn.functional.log_softmax(x, 1)
+    F = torch.nn.functional
+    x, w, c = torch.randn(6, 9), torch.randn(9), torch.rand(9)
+    F.softmax(x, 1), F.log_softmax(x, 1), F.batch_norm(x, c, c, w, w)
+    F.rms_norm(x.requires_grad_(), (9,), w.requires_grad_()).sum().backward()
     for op in entries:
         assert op.plans, f"{op.name} is fused but this test does not call it"
         assert all(isinstance(p, Fused) for p in op.plans.values()), op.plans
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64, torch.bfloat16))
+def test_rms_norm_and_its_gradients(dtype):
+    F = torch.nn.functional
+    x, w = torch.randn(5, 4, 6).to(dtype), torch.randn(4, 6).to(dtype)
+    g = torch.randn(5, 4, 6).to(dtype)
+    got = []
+    for kind in (dtype, torch.float64):
+        a, b = x.to(kind).requires_grad_(), w.to(kind).requires_grad_()
+        y = F.rms_norm(a, (4, 6), b, 1e-5)
+        got.append([y.detach(), *torch.autograd.grad(y, (a, b), g.to(kind))])
+    tol = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 0.1}[dtype]
+    for p, q in zip(*got):
+        np.testing.assert_allclose(ndarray_of(p.double()), ndarray_of(q), rtol=tol, atol=tol)
+    if dtype is torch.float64:
+        a, b = x.requires_grad_(), w.requires_grad_()
+        assert torch.autograd.gradgradcheck(lambda a, b: F.rms_norm(a, (4, 6), b), (a, b))
+        assert torch.autograd.gradcheck(lambda a: F.rms_norm(a, (6,)), (a,))
 
 
 def test_threads_do_not_change_bits():

@@ -25,6 +25,31 @@ class Untraceable(Exception):
     """The code did something that one kernel cannot hold; the message says what."""
 
 
+class Scratch:
+    """Blocks of memory for what lives during one call; kept, because fresh memory costs more than its first
+    use (a page fault for every 4 KiB)."""
+
+    LIMIT = 1 << 25  # bytes of a block that is kept
+
+    def __init__(self) -> None:
+        self.free: list[np.ndarray] = []
+
+    def take(self, size: int) -> np.ndarray:
+        """A block of at least `size` bytes that nobody else uses."""
+        try:
+            block = self.free.pop()
+        except IndexError:
+            block = np.empty(0, np.uint8)
+        return block if block.size >= size else np.empty(max(size, 1 << 16), np.uint8)
+
+    def give(self, block: np.ndarray) -> None:
+        if block.size <= self.LIMIT and len(self.free) < 8:
+            self.free.append(block)
+
+
+pool = Scratch()
+
+
 class _Once(Tracer):
     """A tracer of code that may not look at values."""
 
@@ -84,14 +109,17 @@ class Fused:
     def _bind(self, stands: Sequence[Tensor], place: dict[int, int]) -> None:
         """Where the kernels' arguments come from: outputs, then inputs, then scratch memory."""
         p, count = self.problem, len(self.memory)
-        self.scratch: list[tuple] = []
+        self.scratch: list[tuple] = []               # (start and end in a block of bytes, dtype, elements)
+        self.bytes = 0
         self.launches: list[tuple] = []
         at = {**place, **{i: count + i for i in range(len(stands))}}
         for launch in [k for kernel in self.kernels for k in kernel.launches]:
             for v in launch.arrays:
                 if v not in at:
                     at[v] = count + len(stands) + len(self.scratch)
-                    self.scratch.append(p.values[v])
+                    d, n = p.values[v]
+                    self.scratch.append((self.bytes, self.bytes + n * d.itemsize, d, n))
+                    self.bytes += -(-n * d.itemsize // 64) * 64
             numbers: list = []
             for k in launch.numbers:
                 n = self.numbers[k]
@@ -113,8 +141,12 @@ class Fused:
             arrays = [backend(device).empty(n, d) for d, n in self.memory]
         made = len(arrays)
         arrays += [array_of(t) for t in tensors]
-        for d, n in self.scratch:
-            arrays.append(backend(device).empty(n, d))
+        block = None
+        if self.scratch and device is cpu:
+            block = pool.take(self.bytes)
+            arrays += [block[a:b].view(d.numpy) for a, b, d, _ in self.scratch]
+        else:
+            arrays += [backend(device).empty(n, d) for _, _, d, n in self.scratch]
         for native, launch, order, fixed, moves in self.launches:
             args = [*[arrays[k] for k in order], *fixed]
             for k, v, known in moves:
@@ -123,6 +155,8 @@ class Fused:
                 jit.parallel(native, launch.items, launch.cost, tuple(args))
             else:
                 backend(device).run(launch.key, launch.make, launch.items, launch.cost, tuple(args))
+        if block is not None:
+            pool.give(block)
         stores = []
         for (d, n), a in zip(self.memory, arrays[:made]):
             s = new(Storage)

@@ -96,8 +96,11 @@ class Composite(Op):
     def apply(self, args: dict[str, Any]):
         if state.tracer is not None and state.tracer.batches:
             return state.tracer.call(self, args)
-        if not state.grad or not any(isinstance(v, Tensor) and v._requires for v in args.values()):
+        if not state.grad or not any([isinstance(x, Tensor) and x._requires for v in args.values()
+                                      for x in (v if type(v) is tuple else (v,))]):
             return self.value(args)
+        if not self.rules:
+            return self.body(**args)  # its parts have gradients
         state.grad = False
         try:
             result = self.value(args)

@@ -96,8 +96,11 @@ def _check_vector(name: str, v, count: int) -> None:
         raise RuntimeError(f"{name} should contain {count} elements not {v.numel()}")
 
 
-def _normalize_batch(x, mean, var, weight, bias, eps: float):
-    """weight (x - mean) / √(var + eps) + bias, one affine map per channel."""
+@composite(fuse=True, at=())
+def normalize_batch(tensors, eps):
+    """weight (x - mean) / √(var + eps) + bias, one affine map per channel, for tensors (x, mean, var, weight,
+    bias)."""
+    x, mean, var, weight, bias = tensors
     scale = (var + eps).rsqrt()
     if weight is not None:
         scale = scale * weight
@@ -128,10 +131,10 @@ def _batch_norm(x, weight, bias, running_mean, running_var, training: bool, mome
     if x.ndim < 2:
         return x.clone(), x.new_empty(0), x.new_empty(0)
     if not training:
-        return _normalize_batch(x, running_mean, running_var, weight, bias, eps), running_mean, running_var
+        return normalize_batch((x, running_mean, running_var, weight, bias), eps), running_mean, running_var
     if not x.numel():  # an empty batch says nothing about the statistics
         mean = x.new_zeros(channels, dtype=_wide(x.dtype))
-        return _normalize_batch(x, mean, mean + 1, weight, bias, eps), mean, mean
+        return normalize_batch((x, mean, mean + 1, weight, bias), eps), mean, mean
     out, mean, var = batch_norm_train((x, weight, bias), float(eps))
     if running_mean is not None:
         _update(running_mean, mean, momentum)
@@ -262,6 +265,43 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     return out, mean.detach().reshape(lead), r.detach().reshape(lead)
 
 
+def _rms_rule(g, tensors, count, eps):
+    """Gradients of `rms_rows`: with r = 1 / √(mean x² + eps), y = x r and u = w g, gx = r (u - y mean(u y))
+    and gw = Σ g y."""
+    got = rms_rows_grad((g, *tensors), count, eps)
+    return got if isinstance(got, tuple) else (got, None)
+
+
+@composite(fuse=True, at=())
+def rms_rows_grad(tensors, count, eps):
+    """(gx, gw) of `rms_rows` for tensors (g, x, weight); gx alone where there is no weight."""
+    g, x, weight = tensors
+    dims = tuple(range(x.ndim - count, x.ndim))
+    g, wide = (t.to(D.float32) if t.dtype.itemsize == 2 else t for t in (g, x))
+    r = ((wide * wide).mean(dims, True) + eps).rsqrt()
+    y, u = wide * r, g if weight is None else g * weight
+    gx = (r * (u - y * (u * y).mean(dims, True))).to(x.dtype)
+    if weight is None:
+        return gx
+    gw = g * y
+    return gx, (gw.sum(tuple(range(x.ndim - count))) if x.ndim > count else gw).to(weight.dtype)
+
+
+def _rms(tensors, count, eps):
+    x, weight = tensors
+    wide = x.to(D.float32) if x.dtype.itemsize == 2 else x
+    out = wide * ((wide * wide).mean(tuple(range(x.ndim - count, x.ndim)), True) + eps).rsqrt()
+    if weight is not None:
+        out = out * weight
+    return out.to(x.dtype) if x.dtype.itemsize == 2 else out
+
+
+@composite(fuse=True, at=(), vjp={"tensors": _rms_rule})
+def rms_rows(tensors, count, eps):
+    """weight x / √(mean x² + eps) over the last `count` dimensions, for real tensors (x, weight)."""
+    return _rms(tensors, count, eps)
+
+
 @composite(memory=format_of("input"), at=("torch", "nn.functional"))
 def rms_norm(input, normalized_shape, weight=None, eps=None):
     """weight x / √(mean x² + eps) over the last dimensions (arXiv:1910.07467); eps: the dtype's by
@@ -273,10 +313,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     wide = input.to(D.float32) if input.dtype.itemsize == 2 else input
     if eps is None:
         eps = D.finfo(wide.dtype if wide.dtype.category >= D.FLOAT else None).eps
-    out = wide * ((wide * wide).mean(tuple(range(input.ndim - len(shape), input.ndim)), True) + eps).rsqrt()
-    if weight is not None:
-        out = out * weight
-    return out.to(input.dtype) if input.dtype.itemsize == 2 else out
+    real = wide.dtype.is_floating_point and (weight is None or weight.dtype is input.dtype)
+    return (rms_rows if real else _rms)((input, weight), len(shape), eps)
 
 
 # ------------------------------------------------------------------------------------------------ groups
@@ -344,7 +382,7 @@ def _instance_norm(x, weight, bias, running_mean, running_var, use_input_stats: 
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is "
                                "false")
-        return _normalize_batch(x, running_mean, running_var, weight, bias, eps)
+        return normalize_batch((x, running_mean, running_var, weight, bias), eps)
     flat = x.reshape(1, n * channels, *x.shape[2:])
     out, mean, var = batch_norm_train((flat, None, None), float(eps))
     out = out.reshape(x.shape)
