@@ -216,11 +216,16 @@ class Block:
                                                             self.const(math.nan, PARTS[dtype]))))
             special = self.binary("&", self.compare("==", a, zero), self.compare("!=", b, zero))
             return self.select(special, edge, out)
-        if dtype is None or dtype.startswith("u") or dtype == "bool" or b.op == "const":
-            return self.make("**", dtype, (a, b))
+        from .special import int_power
+        self.bound["int_power"] = int_power
+        base = self.cast(a, "int64")
+        raised = lambda n: self.cast(self.make("call.int_power", "int64", (base, self.cast(n, "int64"))),
+                                     dtype or "int64")
+        if dtype is None or dtype.startswith("u") or dtype == "bool":
+            return raised(b)
         # a negative power of an integer is 0, of 1 and -1 itself or its square
         below = self.compare("<", b, zero)
-        out = self.make("**", dtype, (a, self.select(below, zero, b)))
+        out = raised(self.select(below, zero, b))
         odd = self.compare("!=", self.binary("&", b, self.const(1)), zero)
         unit = self.compare("==", self.binary("*", a, a), self.const(1))
         inverse = self.select(unit, self.select(odd, a, self.const(1)), zero)
@@ -602,6 +607,8 @@ class Printer:
             return (f"{name}[{inside}] != 0", 1) if memory == "bool" else (f"{name}[{inside}]", ATOM)
         if op == "select":
             return f"{_in(a[1], NOT)} if {_in(a[0], NOT)} else {_in(a[2], NOT)}", CHOICE
+        if op == "cast" and dtype == "int64" and self.target == "cpu" and e.args[0].dtype in PARTS.values():
+            return f"whole({inside})", ATOM
         if op == "cast":
             return (f"{_in(a[0], 2)} != 0", 1) if dtype == "bool" else (f"{dtype}({inside})", ATOM)
         if op == "neg":

@@ -108,6 +108,8 @@ rint = Intrinsic("rint", lambda x: np.rint(x))
 floor = Intrinsic("floor", lambda x: np.floor(x))
 ceil = Intrinsic("ceil", lambda x: np.ceil(x))
 trunc = Intrinsic("trunc", lambda x: np.trunc(x))
+# a float as int64; out of range it is the CPU's answer (x86: the lowest number), the same in every loop
+whole = Intrinsic("whole", lambda x: np.asarray(x).astype(np.int64)[()])
 bf16_load = Intrinsic("bf16_load", _bf16_load)
 bf16_store = Intrinsic("bf16_store", _bf16_store)
 f16_load = Intrinsic("f16_load", lambda u: np.float32(np.uint16(u).view(np.float16)))
@@ -157,6 +159,18 @@ def _numba_intrinsics() -> dict[str, Any]:
         return x(x, x), lambda c, b, s, a: b.frem(*a)
 
     @intrinsic
+    def nb_whole(ctx, x):
+        if x not in lltype:
+            return None
+
+        def build(c, b, s, a):
+            i64 = ir.IntType(64)
+            value = ir.instructions.Instruction(b.block, i64, "freeze", [b.fptosi(a[0], i64)])
+            b._insert(value)
+            return value
+        return nt.int64(x), build
+
+    @intrinsic
     def nb_lanes(ctx, first):
         memory = nt.uint8 if first == nt.boolean else first
 
@@ -198,9 +212,10 @@ def _numba_intrinsics() -> dict[str, Any]:
         return nt.uint16(nt.float32), lambda c, b, s, a: b.bitcast(b.fptrunc(a[0], ir.HalfType()),
                                                                    ir.IntType(16))
 
-    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, lanes=nb_lanes,
-                **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")}, bf16_load=nb_bf16_load,
-                bf16_store=nb_bf16_store, f16_load=nb_f16_load, f16_store=nb_f16_store)
+    return dict(bits=nb_bits, from_bits=nb_from_bits, fma=nb_fma, fmod=nb_fmod, whole=nb_whole,
+                lanes=nb_lanes, **{n: rounding(n) for n in ("rint", "floor", "ceil", "trunc")},
+                bf16_load=nb_bf16_load, bf16_store=nb_bf16_store, f16_load=nb_f16_load,
+                f16_store=nb_f16_store)
 
 
 _intrinsic_table: dict[str, Any] = {}
@@ -259,7 +274,7 @@ def _form(code) -> list:
 
 def _build() -> str:
     """A hash of what this module itself puts into a kernel: intrinsics, compiler flags, entry points."""
-    made = [_form(f.__code__) for f in (_numba_intrinsics, _bind, _numba_type, llvm_ir, _object_code, _entry)]
+    made = [_form(f.__code__) for f in (_numba_intrinsics, _bind, _numba_type, llvm_ir, _object_code, entry)]
     return hashlib.sha256(repr((made, _HEAD, FAST_MATH)).encode()).hexdigest()[:12]
 
 
@@ -408,6 +423,15 @@ class _Engine:
         self.jit = ll.create_mcjit_compiler(ll.parse_assembly(""), self.machine)
         self.methods: list = []
 
+    def optimise(self, module: Any) -> None:
+        """LLVM's pipeline at -O3 for this machine."""
+        ll = self.ll
+        options = ll.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = options.slp_vectorization = True
+        options.loop_interleaving = True
+        builder = ll.create_pass_builder(self.machine, options)
+        builder.getModulePassManager().run(module, builder)
+
     def load(self, obj: bytes, name: str) -> tuple[Callable, Callable]:
         """Link object code and return its two entries: one keeps the GIL, one releases it."""
         self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
@@ -465,8 +489,9 @@ define void @KEY_bind(ptr %ndarray, ptr %error, ptr %failure) {
 """
 
 
-def _entry(key: str, native: str, signature: tuple[str, ...]) -> str:
-    """LLVM IR of the two CPython entries (METH_FASTCALL) around the function `native` that numba compiled."""
+def entry(key: str, native: str, signature: tuple[str, ...], status: bool = True) -> str:
+    """LLVM IR of the two CPython entries (METH_FASTCALL) around the function `native`. status: numba compiled
+    it; it takes places for a result and an exception first and returns how it ended."""
     n = len(signature)
     text = [_HEAD.replace("KEY", key)]
     for suffix, free in (("call", False), ("free", True)):
@@ -499,21 +524,23 @@ def _entry(key: str, native: str, signature: tuple[str, ...]) -> str:
                 raise TypeError(f"no entry for a kernel argument of type {code}")
             body.append(f"  br label %{blocks[i + 1]}")
         body += ["go:", "  %bad = call ptr @PyErr_Occurred()", "  %fine = icmp eq ptr %bad, null",
-                 "  br i1 %fine, label %run, label %fail", "fail:", "  ret ptr null", "run:",
-                 "  %ret = alloca ptr", "  %exc = alloca ptr"]
+                 "  br i1 %fine, label %run, label %fail", "fail:", "  ret ptr null", "run:"]
+        if status:
+            body += ["  %ret = alloca ptr", "  %exc = alloca ptr"]
         if free:
             body.append("  %state = call ptr @PyEval_SaveThread()")
-        body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
+        if status:
+            body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
+        else:
+            body.append(f"  call void @{native}({', '.join(values)})")
         if free:
             body.append("  call void @PyEval_RestoreThread(ptr %state)")
-        # Numba's statuses: 0 a value, -2 None; any other is an exception, and the results are not all
-        # written.
-        body += ["  %value = icmp eq "
-                 "i32 %status, 0", "  %none = icmp eq i32 %status, -2", "  %whole = or i1 %value, %none",
-                 "  br i1 %whole, label %done, label "
-                 "%stopped", "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
-                 f"  %e2 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te2, ptr @{key}_stop, i32 %status)",
-                 "  ret ptr null", "done:"]
+        if status:  # of numba: 0 a value, -2 None; any other is an exception, and results are not all written
+            body += ["  %value = icmp eq i32 %status, 0", "  %none = icmp eq i32 %status, -2",
+                     "  %whole = or i1 %value, %none", "  br i1 %whole, label %done, label %stopped",
+                     "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
+                     "  %e2 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te2, "
+                     f"ptr @{key}_stop, i32 %status)", "  ret ptr null", "done:"]
         if sys.version_info < (3, 12):  # None is immortal from 3.12 on
             body += ["  %rc = load i64, ptr @_Py_NoneStruct", "  %rc1 = add i64 %rc, 1",
                      "  store i64 %rc1, ptr @_Py_NoneStruct"]
@@ -597,7 +624,7 @@ def _object_code(fn: Callable, signature: tuple[str, ...], key: str, strict: boo
     module = ll.parse_assembly(text)
     needs_numba = any(f.is_declaration and f.name.startswith(("numba_", "NRT_")) for f in module.functions)
     module.link_in(ll.parse_assembly("declare i32 "
-                                     f"@{native}({_declared(signature)})\n" + _entry(key, native, signature)))
+                                     f"@{native}({_declared(signature)})\n" + entry(key, native, signature)))
     module.verify()
     return (b"n" if needs_numba else b"-") + engine().machine.emit_object(module)
 
@@ -629,21 +656,26 @@ def compile(fn: Callable, signature: tuple[str, ...], strict: bool = False) -> N
         if CHECKED:
             return _checked(fn, signature, strict)
         key = "k" + content_hash(fn, signature, strict)
+        return compiled(key, fn, signature, lambda: _object_code(fn, signature, key, strict))
+
+
+def compiled(key: str, fn: Any, signature: tuple[str, ...], make: Callable[[], bytes]) -> Native:
+    """The kernel of that key: loaded already, kept on disk, or `make` of its object code now."""
+    with _lock:
         known = _loaded.get(key)
         if known is not None:
             return known
         blob = cache.read(key)
         if blob is None:
-            start = time.perf_counter()
+            name, start = getattr(fn, "__name__", None) or fn.name, time.perf_counter()
             try:
-                blob = _object_code(fn, signature, key, strict)
+                blob = make()
             except Exception as e:
-                raise KernelError(f"the kernel {fn.__name__!r} does not compile for "
-                                  f"({', '.join(signature)}): "
+                raise KernelError(f"the kernel {name!r} does not compile for ({', '.join(signature)}): "
                                   f"{str(e).strip().splitlines()[0] if str(e) else type(e).__name__}") from e
             cache.write(key, blob)
             if DEBUG:
-                print(f"numtorch: compiled {fn.__name__} ({', '.join(signature)}) in "
+                print(f"numtorch: compiled {name} ({', '.join(signature)}) in "
                       f"{(time.perf_counter() - start) * 1e3:.0f} ms", file=sys.stderr)
         if blob[:1] == b"n":
             from numba.core.registry import cpu_target

@@ -125,8 +125,8 @@ class Text(NamedTuple):
         for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
                   "uint64", "complex64", "complex128"):
             space[t] = getattr(np, t)
-        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "lanes", "bf16_load",
-                  "bf16_store", "f16_load", "f16_store"):
+        for f in ("bits", "from_bits", "fma", "rint", "floor", "ceil", "trunc", "fmod", "whole", "lanes",
+                  "bf16_load", "bf16_store", "f16_load", "f16_store"):
             space[f] = getattr(jit, f)
         exec(compile(self.source, f"<kernel {self.name}>", "exec"), space)
         return space[self.name]

@@ -6,7 +6,19 @@ from __future__ import annotations
 
 import math
 
-from .jit import device
+from .jit import device, floor
+
+
+@device
+def int_power(a, b):
+    """a**b of int64 numbers by squaring, modulo 2**64; b counts as unsigned."""
+    r = 1
+    while b != 0:
+        if b & 1 == 1:
+            r *= a
+        a *= a
+        b = (b >> 1) & 0x7FFFFFFFFFFFFFFF
+    return r
 
 
 @device
@@ -21,9 +33,9 @@ def digamma(x):
         return x
     shift = 0.0
     if x < 0.0:
-        if x == -math.inf or x == math.floor(x):
+        if x == -math.inf or x == floor(x):
             return math.nan
-        f = x - math.floor(x + 0.5)
+        f = x - floor(x + 0.5)
         shift = 0.0 if abs(f) == 0.5 else -math.pi / math.tan(math.pi * f)
         x = 1.0 - x
     while x < 10.0:
@@ -83,9 +95,9 @@ def zeta(s, q):
     if not s > 1.0 or q != q or q == -math.inf or (s == math.inf and q <= 0.0):
         return math.nan
     if q <= 0.0:
-        if q == math.floor(q):
+        if q == floor(q):
             return math.inf
-        if s != math.floor(s):
+        if s != floor(s):
             return math.nan
     total = 0.0
     p = q ** -s
@@ -93,7 +105,7 @@ def zeta(s, q):
         total += p
         q += 1.0
         p = q ** -s
-        if q > 1.0 and p < 1e-18 * abs(total):
+        if q > 1.0 and p <= 1e-18 * abs(total):
             return total
     total += p * q / (s - 1.0) + 0.5 * p
     # c = B_2j / (2j)! s (s + 1) ... (s + 2j - 2) q**(1 - s - 2j)
@@ -314,7 +326,7 @@ def chebyshev(x, n, a, b):
         return 0.0
     if x != x:
         return x
-    n = math.floor(abs(n))
+    n = floor(abs(n))
     if a == 1.0 and n > 6.0 and abs(x) < 1.0:
         return math.cos(n * math.acos(x))
     before = 1.0
@@ -335,7 +347,7 @@ def hermite(x, n, a):
     """p0 = 1, p1 = a x, p(k+1) = a (x p(k) - k p(k-1)): H for a = 2, He for a = 1; 0 for n < 0."""
     if not (n > -1.0 and n < MOST):
         return 0.0
-    n = math.floor(abs(n))
+    n = floor(abs(n))
     before = 1.0
     now = a * x
     if n == 0.0:
@@ -354,7 +366,7 @@ def laguerre(x, n):
     """p0 = 1, p1 = 1 - x, (k + 1) p(k+1) = (2k + 1 - x) p(k) - k p(k-1); 0 for n < 0."""
     if not (n > -1.0 and n < MOST):
         return 0.0
-    n = math.floor(abs(n))
+    n = floor(abs(n))
     before = 1.0
     now = 1.0 - x
     if n == 0.0 or x == 0.0:
@@ -373,7 +385,7 @@ def legendre(x, n):
     """p0 = 1, p1 = x, (k + 1) p(k+1) = (2k + 1) x p(k) - k p(k-1); 0 for n < 0."""
     if not (n > -1.0 and n < MOST):
         return 0.0
-    n = math.floor(abs(n))
+    n = floor(abs(n))
     before = 1.0
     now = x
     if n == 0.0 or x == 1.0:

@@ -183,6 +183,7 @@ def test_special_domains():
     assert special.ndtri(0.0) == -math.inf and special.ndtri(1.0) == math.inf
     assert math.isnan(special.erfinv(1.5)) and math.isnan(special.ndtri(-0.1))
     assert special.zeta(1.0, 2.0) == math.inf and special.zeta(2.0, -1.0) == math.inf
+    assert special.zeta(math.inf, 1.3) == 0.0 and special.zeta(math.inf, 1.0) == 1.0
     assert math.isnan(special.zeta(0.5, 1.0)) and math.isnan(special.zeta(2.5, -0.5))
 
 
