@@ -147,6 +147,14 @@ def test_cross_entropy():
     assert kernels(lambda: F.cross_entropy(x, y)).count("rows") == 1
 
 
+def test_gradients_of_weights_need_no_copy():
+    x, w, b, g = torch.randn(4, 5), torch.randn(3, 5), torch.randn(3), torch.randn(4, 3)
+    w.requires_grad_(), b.requires_grad_()
+    assert torch.autograd.grad(F.linear(x, w, b), w, g)[0].is_contiguous()
+    programs = compiled(lambda: F.linear(x, w, b).backward(g))
+    assert not [s for p in programs for s in p.steps if "copy" in s.nodes and s.read > 4 * g.numel()]
+
+
 def test_activations():
     x = torch.randn(6, 33)
     assert kernels(lambda: F.gelu(x * 2) + 1) == ["map"]

@@ -128,7 +128,7 @@ class Fused:
             start = len(launch.arrays) + len(numbers) + launch.spot
             moves = [(start + k, v, stands[v].layout.offset) for k, v in enumerate(launch.placed)
                      if v < p.inputs]
-            native = launch.native() if self.device is cpu else None
+            native = launch.native(True) if self.device is cpu else None
             self.launches.append((native, launch, tuple([at[v] for v in launch.arrays]),
                                   (*numbers, *launch.fixed), tuple(moves)))
 
@@ -154,7 +154,8 @@ class Fused:
             if native is not None:
                 jit.parallel(native, launch.items, launch.cost, tuple(args))
             else:
-                backend(device).run(launch.key, launch.make, launch.items, launch.cost, tuple(args))
+                make = lambda target, launch=launch: launch.make(target, True)
+                backend(device).run(launch.key, make, launch.items, launch.cost, tuple(args))
         if block is not None:
             pool.give(block)
         stores = []

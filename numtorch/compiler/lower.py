@@ -38,7 +38,7 @@ class Launch(NamedTuple):
     """One call of compiled code: the arrays (values), numbers (slots) and integers that it takes. At
     `fixed[spot]` stand the offsets of the values `placed`."""
     key: tuple
-    make: Callable[[str], emit.Nest]
+    make: Callable[[str, bool], emit.Nest]  # of the target, and whether no array is two of the arguments
     items: int
     cost: float
     arrays: list[int]
@@ -47,8 +47,9 @@ class Launch(NamedTuple):
     spot: int
     placed: list[int]
 
-    def native(self) -> jit.Native:
-        return backend(devices.cpu).native(self.key, self.make)
+    def native(self, apart: bool = False) -> jit.Native:
+        """The kernel compiled for the CPU. `apart`: no array is given twice."""
+        return backend(devices.cpu).native((*self.key, apart), lambda target: self.make(target, apart))
 
 
 class Kernel:
@@ -118,7 +119,7 @@ class Kernel:
         i = next(i for i, x in enumerate(self.loads) if x is load)
         return not any(i in used for used in self.sweeps[p + 1:])
 
-    def _launch(self, key: tuple, make: Callable[[str], emit.Nest], items: int, cost: float,
+    def _launch(self, key: tuple, make: Callable[[str, bool], emit.Nest], items: int, cost: float,
                 fixed: Sequence[int], placed: Sequence[Load], spot: int = 0) -> None:
         arrays = [x.value for x in [*self.stores, *self.loads]]
         self.launches.append(Launch(key, make, items, cost, arrays, self.numbers, tuple(fixed), spot,
@@ -152,7 +153,7 @@ class Kernel:
         work = self.work()
         items, cost = (inner, work) if not depth else (prod(sizes) // inner, work * inner)
         operands = [*ins, *self.scalars]
-        make = lambda target: emit.pointwise(self.name, self._build, operands, outs, depth, target)
+        make = lambda *how: emit.pointwise(self.name, self._build, operands, outs, depth, *how)
         self._launch(key, make, items, cost, fixed, arrays if fixed else [])
 
     def _build(self, block: Block, values: list[Expr]) -> Sequence[Expr]:
@@ -250,7 +251,7 @@ class Kernel:
         key = ("graph rows", self.name, self.form, tuple([s[:5] for s in program]), depth, tuple(outs),
                tuple(ins), tuple(self.scalars), tuple(plan))
         fixed = [*[a.offset for a in arrays], *outer[1:], *[s for l in leads for s in l], count, *more]
-        make = lambda target: rows(self.name, program, ins, self.scalars, outs, depth, plan, target)
+        make = lambda *how: rows(self.name, program, ins, self.scalars, outs, depth, plan, *how)
         self._launch(key, make, prod(outer), self.work() * count * (last + 1), fixed, arrays)
 
     def _split(self) -> tuple[list[Step], list[tuple[Task, list[int], Load]]]:
@@ -304,8 +305,8 @@ class Kernel:
                tuple(outs), tuple(work), tuple(made), tuple(ins), tuple(self.scalars))
         self.stores += [*totals, *ends]
         self.bases += [-1] * (len(totals) + len(ends))
-        self._launch(key, lambda target: columns(self.name, program, ins, self.scalars, outs, work, made,
-                                                 depth, len(loops), target),
+        self._launch(key, lambda *how: columns(self.name, program, ins, self.scalars, outs, work, made, depth,
+                                               len(loops), *how),
                      tiles * n // width, self.work() * count * min(width, emit.TILE), fixed, arrays)
 
     def _chunks(self) -> None:
@@ -324,7 +325,7 @@ class Kernel:
         fixed = [CHUNK, count, *[x.offset for x in arrays], *[s for s in last if kind(s) == -1]]
         self.stores += totals
         self.bases += [-1] * len(totals)
-        self._launch(key, lambda target: chunks(self.name, program, ins, self.scalars, outs, work, target),
+        self._launch(key, lambda *how: chunks(self.name, program, ins, self.scalars, outs, work, *how),
                      parts, self.work() * CHUNK, fixed, arrays, 2)
         for (t, _, end), total in zip(sums, totals):
             fold, big, out = t.what[0]._replace(before=None), total.dtype.name, end.dtype.name
@@ -337,7 +338,7 @@ class Kernel:
 
 def _join(title: str, fold: emit.Fold, big: str, out: str):
     x, end = emit.Operand("x", big), emit.Operand("out", out)
-    return lambda target: emit.reduce_rows(title, fold, x, end, big, 0, 1, target)
+    return lambda target, apart: emit.reduce_rows(title, fold, x, end, big, 0, 1, target)
 
 
 def _step(t: Task, wires: list, o: int):

@@ -292,8 +292,9 @@ class _Text:
             for s in work.stores:
                 self.before(s.value)
             for launch in work.launches:
-                native, items, cost, numbers = launch.native(), launch.items, launch.cost, launch.numbers
+                items, cost, numbers = launch.items, launch.cost, launch.numbers
                 args = [self.array(v) for v in launch.arrays]
+                native = launch.native(len(set(args)) == len(args))
                 args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
                          for k in numbers]
                 args += map(str, launch.fixed)

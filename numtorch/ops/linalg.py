@@ -81,7 +81,16 @@ def _check_expands(c, shape: Sequence[int]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- primitives
-@opaque(vjp={"x": lambda g, mat2: mm(g, _h(mat2)), "mat2": lambda g, x: mm(_h(x), g)})
+def _product(a, b, meta):
+    """a @ b, laid out as the matrix whose gradient it is: that of a transposed matrix (a weight in `linear`)
+    is the transpose of bᵀ aᵀ, so the weight's own gradient is row-major without a copy."""
+    if tuple(meta.strides) == (1, meta.shape[0]) and min(meta.shape) > 1 and not meta.dtype.is_complex:
+        return mm(b.t(), a.t()).t()
+    return mm(a, b)
+
+
+@opaque(vjp={"x": lambda g, mat2, x_meta: _product(g, _h(mat2), x_meta),
+             "mat2": lambda g, x, mat2_meta: _product(_h(x), g, mat2_meta)})
 def mm(x, mat2):
     "x @ mat2 of two matrices."
     _check_tensors("mm", x=x, mat2=mat2)
@@ -213,8 +222,8 @@ def _check_factors(dtype, beta, alpha) -> None:
 
 @opaque(vjp={
     "x": lambda g, beta: _scaled(g, beta),
-    "mat1": lambda g, mat2, alpha: _scaled(mm(g, _h(mat2)), alpha),
-    "mat2": lambda g, mat1, alpha: _scaled(mm(_h(mat1), g), alpha)})
+    "mat1": lambda g, mat2, alpha, mat1_meta: _scaled(_product(g, _h(mat2), mat1_meta), alpha),
+    "mat2": lambda g, mat1, alpha, mat2_meta: _scaled(_product(_h(mat1), g, mat2_meta), alpha)})
 def addmm(x, mat1, mat2, *, beta=1, alpha=1):
     "beta * x + alpha * (mat1 @ mat2); x broadcasts to the product. beta 0 ignores x, NaN included."
     _check_tensors("addmm", x=x, mat1=mat1, mat2=mat2)
