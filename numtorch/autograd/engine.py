@@ -514,10 +514,16 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
             if create:
                 t._grad = own(g, t)
             else:
-                # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone.
-                alone = sys.getrefcount(g.storage) <= 2 and sys.getrefcount(g) <= _ALONE and g._base is None
+                # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone, or by
+                # g and the tensor that only g still views (the transposed gradient of a weight).
+                base = g._base
+                alone = sys.getrefcount(g) <= _ALONE and (
+                    sys.getrefcount(g.storage) <= 2 if base is None else
+                    sys.getrefcount(base) <= 3 and sys.getrefcount(g.storage) <= 3
+                    and g.layout.numel == base.layout.numel)
                 if (alone and g.layout.strides == t.layout.strides and not g._requires
                         and (g.layout.dense or g.layout.covers())):
+                    g._base = None
                     t._grad = g
                 else:
                     before, state.grad = state.grad, False
