@@ -632,6 +632,8 @@ class Printer:
         if op.startswith("math."):
             t = f"{'cmath' if dtype.startswith('complex') else 'math'}.{op[5:]}({inside})"
             return f"{dtype}({t})" if op[5:] in RETYPED and dtype == "float32" else t, ATOM
+        if op == "round":
+            return f"{MEMORY[e.value][2]}({MEMORY[e.value][3]}({inside}))", ATOM
         if op.startswith("call."):
             return f"{op[5:]}({inside})", ATOM
         if op == "**":
@@ -650,6 +652,17 @@ def _in(t: Text, level: float) -> str:
 def _fixed(text: str, level: float, dtype: str) -> Text:
     """Arithmetic brought back to its own type."""
     return (f"{dtype}({text})", ATOM) if dtype in NARROW else (text, level)
+
+
+def rounded(block: Block, value: Expr, memory: str) -> Expr:
+    """`value` after a store to an element of that type and a load."""
+    if memory in ("bfloat16", "float16"):
+        return block.make("round", "float32", (block.cast(value, "float32"),), memory)
+    if memory == "complex32":
+        parts = [rounded(block, block.make(k, "float32", (block.cast(value, "complex64"),)), "float16")
+                 for k in ("real", "imag")]
+        return block.make("complex", "complex64", tuple(parts))
+    return block.cast(value, memory)
 
 
 def stored(block: Block, value: Expr, memory: str) -> Expr:

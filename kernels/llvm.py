@@ -476,6 +476,11 @@ class _Printer(Code):
             return self.math(op, dtype, a)
         if op.startswith("math."):
             return self.math(op[5:], dtype, a)
+        if op == "round":
+            if e.value == "float16":
+                return self.new(f"fpext half {self.new(f'fptrunc float {a[0]} to half')} to float")
+            wide = self.new(f"zext i16 {self.bfloat16(a[0])} to i32")
+            return self.new(f"bitcast i32 {self.new(f'shl i32 {wide}, 16')} to float")
         if op.startswith("call."):
             from .device import define
             types = [kind(x) for x in e.args]

@@ -12,7 +12,7 @@ import pytest
 import numtorch  # noqa: F401  (fills the registry)
 from numtorch import dtypes as D
 from numtorch.dispatch import compute_name, registry
-from numtorch.kernels import emit, jit, llvm, special
+from numtorch.kernels import emit, jit, llvm, passes, special
 from numtorch.kernels.expr import MEMORY, Block, inline
 from numtorch.kinds import RESERVED, Pointwise, Reduction
 
@@ -257,7 +257,7 @@ def test_integer_powers_wrap():
 # ------------------------------------------------------------------------------------------ fused rows
 def layer_norm(memory: str, apart: bool = True) -> emit.Nest:
     """(x - mean) rsqrt(var + eps) w + b along rows."""
-    Step, plus = emit.Step, lambda acc, x: acc + x
+    Step, Sweep, plus = passes.Step, passes.Sweep, lambda acc, x: acc + x
     mean = emit.Fold(plus, 0.0, lambda acc, n: acc / n)
     value = lambda *args: lambda b, v, k: inline(b, args[0], v)
     program = [
@@ -269,10 +269,12 @@ def layer_norm(memory: str, apart: bool = True) -> emit.Nest:
         Step("fold", (5,), "float32", 2, False, (mean, "float32")),
         Step("value", (6,), "float32", 2, False, value(lambda v: 1.0 / math.sqrt(v + 1e-5))),
         Step("value", (4, 7, 1, 2), "float32", 2, True, value(lambda d, r, w, b: d * r * w + b)),
-        Step("store", (8,), "", 2, True, None), Step("store", (3,), "", 1, False, None)]
+        Step("store", (8, 0), "", 2, True, None), Step("store", (3, 1), "", 1, False, None)]
+    row = Sweep(1, (("x0", 1),))
+    sweeps = [row, row, Sweep(1, (("out", 1), ("x0", 1), ("x1", 1), ("x2", 1)))]
     O = emit.Operand
-    return emit.row_passes("layer_norm", program, [O("x0", memory), O("x1", memory), O("x2", memory)], [],
-                           [O("out", memory), O("mean", "float32", 0)], 1, apart=apart)
+    return passes.rows("layer_norm", program, [O("x0", memory), O("x1", memory), O("x2", memory)], [],
+                       [O("out", memory), O("mean", "float32", 0)], 1, sweeps, apart=apart)
 
 
 @pytest.mark.parametrize("memory_", ("float32", "bfloat16"))
@@ -281,7 +283,7 @@ def test_row_passes(memory_):
     nest = layer_norm(memory_)
     for n in (1, 2, 127, 128, 129, 4096, 5000):
         x, w, b = sample(g, memory_, 3 * n), sample(g, memory_, n), sample(g, memory_, n)
-        both(nest, 3, [(3 * n, memory_), (3, "float32")], [x, w, b, 0, 0, 0, 0, 0, n, 1, n, 0, 0, n])
+        both(nest, 3, [(3 * n, memory_), (3, "float32")], [x, w, b, 0, 0, 0, 0, 0, n, 1, n, 0, 0, n, n, n, n])
 
 
 # ------------------------------------------------------------------------------------------ LLVM text

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from .. import devices
 from .. import dtypes as D
 from ..dispatch import backend, compute_name
-from ..kernels import emit, jit
-from ..kernels.expr import MEMORY, Block, Expr
+from ..kernels import emit, jit, llvm
+from ..kernels.expr import Block, Expr, rounded
 from ..kernels.passes import Step, Sweep, chunks, columns, rows
 from ..layouts import collapse
 from .schedule import CHUNK, Group, Number, Problem, Task, levels, loaded, passes
@@ -49,7 +49,11 @@ class Launch(NamedTuple):
 
     def native(self, apart: bool = False) -> jit.Native:
         """The kernel compiled for the CPU. `apart`: no array is given twice."""
-        return backend(devices.cpu).native((*self.key, apart), lambda target: self.make(target, apart))
+        kernels, key = backend(devices.cpu).kernels, (*self.key, apart)
+        found = kernels.get(key)
+        if found is None:
+            found = kernels[key] = llvm.compile([self.make("cpu", apart)])[0]
+        return found
 
 
 class Kernel:
@@ -362,15 +366,6 @@ def results(block: Block, t: Task, operands: list[Expr]) -> list[Expr]:
 def constant(block: Block, number: Expr, dtype: D.dtype | None) -> Expr:
     """A number as an operand, or as an element of the tensor that it fills."""
     return number if dtype is None else rounded(block, number, dtype.name)
-
-
-def rounded(block: Block, e: Expr, memory: str) -> Expr:
-    """The value after a store to memory of that type and a load."""
-    if memory in MEMORY:
-        _, compute, load, store = MEMORY[memory]
-        short = block.make("call." + store, "uint16", (block.cast(e, compute),))
-        return block.make("call." + load, compute, (short,))
-    return block.cast(e, memory)
 
 
 def kind(step: int) -> int:
