@@ -282,3 +282,22 @@ def test_disable_and_reset():
     assert calls == [False, False]
     T.compiler.reset()
     same(compiled(T.ones(2)), T.full((2,), 9.0))
+
+
+def test_results_are_freed_when_nobody_holds_them():
+    import gc
+    import weakref
+    w = T.randn(3, 3, requires_grad=True)
+    compiled = T.compile(lambda x: (T.tanh(x @ w), [x + 1]))
+    x = T.randn(2, 3)
+    for _ in range(3):
+        compiled(x)[0].sum().backward()
+    gc.disable()
+    try:
+        out, (more,) = compiled(x)
+        out.sum().backward()
+        refs = [weakref.ref(out.storage), weakref.ref(more.storage)]
+        del out, more
+        assert [r() for r in refs] == [None, None]
+    finally:
+        gc.enable()

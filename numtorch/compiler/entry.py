@@ -193,32 +193,9 @@ class Entry:
                 a[...] = b if a.dtype == b.dtype else b.view(a.dtype)
             storages[i].version += 1
         made: dict[int, Storage] = {}
-
-        def tensor(how: tuple) -> Any:
-            kind = how[0]
-            if kind == "list":
-                return [tensor(h) for h in how[1]]
-            if kind == "const":
-                return evaluate(how[1], known)
-            if kind == "arg":
-                return leaves[how[1]]
-            if kind == "tensor":
-                return how[1]
-            if kind == "slot":
-                return how[1].get()
-            layout, dtype = how[2], how[3]
-            if kind == "view":
-                s = storages[how[1]]
-            else:
-                s = made.get(how[1])
-                if s is None:
-                    s = made[how[1]] = Storage(got[how[1]])
-            t = object.__new__(Tensor)
-            t.storage, t.layout, t.dtype = s, layout, dtype
-            t._requires, t._node, t._base, t._views = False, None, None, None
-            return t
-        values = [tensor(how) for how in self.results]
-        slots = [(slot, tensor(how)) for slot, how in self.slots]
+        place = (leaves, storages, got, made, known)
+        values = [_result(how, *place) for how in self.results]
+        slots = [(slot, _result(how, *place)) for slot, how in self.slots]
         if self.backward is not None:
             self.attach(values, leaves, storages, got)
         for slot, v in slots:
@@ -244,3 +221,30 @@ class Entry:
         for k, i in enumerate(outs):
             values[i].requires_grad = True
             values[i]._node = node if len(outs) == 1 else Output(node, k)
+
+
+def _result(how: tuple, leaves: Sequence[Any], storages: Sequence[Storage], got: Sequence[Any],
+            made: dict[int, Storage], known: dict[int, Any]) -> Any:
+    """One result of a replay."""
+    kind = how[0]
+    if kind == "list":
+        return [_result(h, leaves, storages, got, made, known) for h in how[1]]
+    if kind == "const":
+        return evaluate(how[1], known)
+    if kind == "arg":
+        return leaves[how[1]]
+    if kind == "tensor":
+        return how[1]
+    if kind == "slot":
+        return how[1].get()
+    if kind == "view":
+        s = storages[how[1]]
+    else:
+        found = made.get(how[1])
+        if found is None:  # results that share memory share a storage
+            found = made[how[1]] = Storage(got[how[1]])
+        s = found
+    t = object.__new__(Tensor)
+    t.storage, t.layout, t.dtype = s, how[2], how[3]
+    t._requires, t._node, t._base, t._views = False, None, None, None
+    return t
