@@ -107,7 +107,7 @@ Storage = _STORAGES["FloatStorage"]
 has_lapack, has_mkl, has_openmp, has_spectral = True, False, False, True
 
 
-_LAZY = ("_C", "amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
+_LAZY = ("_C", "_dynamo", "amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked", "models",
          "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal", "vision")
 _FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler", "vmap": ".func"}
 

@@ -9,11 +9,13 @@ import numpy as np
 from ..autograd.engine import Node, Output, edge
 from ..autograd.modes import state
 from ..dispatch import fresh
+from ..kernels import jit
 from ..layouts import Layout
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_unflatten
 from .environment import modes
+from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
 from .number import evaluate
@@ -31,12 +33,9 @@ def program_of(graph: Graph, donated: Sequence[tuple[int, int]] = ()) -> Program
         if len(programs) >= PROGRAMS:
             programs.clear()
         found = programs[key] = Program(graph, dict(donated))
+        if jit.DEBUG:
+            announce(found, graph)
     return found
-
-
-def run_once(graph: Graph) -> list:
-    """Arrays of a graph's outputs."""
-    return program_of(graph).run([v.array for v in graph.inputs], graph.numbers())
 
 
 class Bound:
@@ -48,7 +47,8 @@ class Bound:
             places = [(id(n), i) for n in graph.nodes if n.kind in ("map", "fill")
                       for i, v in enumerate(n.ins) if type(v) is not Ref]
             self.numbers = [followed.get(p, v) for p, v in zip(places, self.numbers)]
-        self.run = program_of(graph, donated).run
+        self.program = program_of(graph, donated)
+        self.run = self.program.run
 
 
 class Backward:
@@ -119,6 +119,14 @@ class Entry:
         self.reads: list[tuple] = []           # (expression, output, layout, dtype) of what item() reads
         self.reader: Any = None                # the program that computes what item() reads
         self.decisions: list[tuple] = []
+        # what explains it
+        self.names: list[str] = []             # of the argument leaves
+        self.environment: Any = None
+        self.skip: set[int] = set()            # ids of slots that the guard leaves out
+
+    def fixed(self) -> list:
+        """The places that must hold what they held."""
+        return self.environment.fixed(self.skip)
 
     def fits(self, leaves: Sequence[Any]) -> bool:
         """Whether the guards hold for these arguments."""

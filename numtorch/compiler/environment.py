@@ -204,6 +204,15 @@ class Environment:
                 found.append(s)
         return found
 
+    def visited(self) -> list[Any]:
+        """Everything that was reached."""
+        return self._kept
+
+    def fixed(self, skip: set[int]) -> list[Slot]:
+        """The slots that the guard looks at."""
+        return [s for s in self.slots if id(s) not in skip and s.value is not MISSING and not (
+            s.named and isinstance(s.value, int | float | str) and s.key not in self.names)]
+
     def guard(self, skip: set[int]) -> Callable[[], bool]:
         """A test that every slot holds what it held, apart from those whose id is in `skip`."""
         space: dict[str, Any] = {"list": list, "len": len, "type": type}
@@ -232,13 +241,8 @@ class Environment:
                 terms += [f"type({place}) is list", f"len({place}) == {n}"]
             else:
                 terms.append(f"len({name(c)}) == {n}")
-        for s in self.slots:
-            if id(s) in skip or s.value is MISSING:
-                continue
-            v = s.value
-            if s.named and isinstance(v, int | float | str) and s.key not in self.names:
-                continue
-            place = where(s)
+        for s in self.fixed(skip):
+            v, place = s.value, where(s)
             if type(v) in (int, float, str):
                 terms.append(f"{place} == {name(v)}")
                 if type(v) is not str:

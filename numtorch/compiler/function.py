@@ -15,8 +15,13 @@ from ..autograd.modes import state
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten
 from .entry import Entry, programs
+from .explain import Explanation, counters, once, recompiled, source
+from .lazy import here
+from .program import Program
 from .record import SMALL, Recording
+from .settings import config, stance
 
+TRIES = 8      # traces without an entry, after which none is looked for
 _all: weakref.WeakSet = weakref.WeakSet()
 
 
@@ -32,6 +37,8 @@ class Compiled:
         self.last: dict[Any, Any] = {}         # numbers as the last trace found them, by place
         self.varying: set = set()              # places whose number was seen to change
         self.notes: list[str] = []
+        self.said: set[str] = set()            # messages, each of which is given once
+        self.stretches: list[tuple[Program, str]] = []  # of the last trace without an entry, up to a break
         functools.update_wrapper(self, fn)
         _all.add(self)
 
@@ -39,7 +46,7 @@ class Compiled:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs) -> Any:
-        if state.lazy is not None or state.tracer is not None:
+        if state.lazy is not None or state.tracer is not None or stance.name == "force_eager":
             return self.fn(*args, **kwargs)
         leaves: list
         spec: Any
@@ -50,7 +57,35 @@ class Compiled:
         for e in self.entries:
             if e.spec == spec and e.fits(leaves):
                 return e.run(leaves)
+        if self.entries and self.look():
+            text = recompiled(self, leaves, spec)
+            if stance.name == "eager_on_recompile":
+                return self.fn(*args, **kwargs)
+            if stance.name == "fail_on_recompile":
+                raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile': "
+                                   + text)
+            if config.error_on_recompile:
+                raise RecompileError(text)
+            once(self, text)
         return Recording(self, args, kwargs, leaves, spec).run()
+
+    def look(self) -> bool:
+        """Whether another entry is looked for."""
+        return self.tries < TRIES and len(self.entries) < config.recompile_limit
+
+    def explain(self) -> Explanation:
+        """Guards, graphs, kernels and why they are what they are; what keeps the function from being
+        replayed. For print and for notebooks."""
+        return Explanation(self)
+
+    def source(self) -> str:
+        """The text of a Python module with every kernel, and the calls that make a run. It runs with the JIT
+        off too (NUMBA_DISABLE_JIT=1)."""
+        return source(self)
+
+
+class RecompileError(RuntimeError):
+    """A guard failed while torch._dynamo.config.error_on_recompile is set."""
 
 
 def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
@@ -84,7 +119,7 @@ def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str |
         lazy, small = state.lazy, state.small
         if lazy is None:
             return fn(*args, **kwargs)
-        lazy.leave("a function marked with torch.compiler.disable")
+        lazy.leave(f"{here(False)}: {getattr(fn, '__name__', fn)}() is marked with torch.compiler.disable")
         state.lazy, state.small = None, SMALL
         try:
             return fn(*args, **kwargs)
@@ -101,5 +136,7 @@ def is_compiling() -> bool:
 def reset() -> None:
     """Forget what was compiled: functions are traced anew."""
     programs.clear()
+    counters.clear()
     for c in _all:
-        c.entries, c.tries, c.varying = [], 0, set()
+        c.entries, c.tries, c.varying, c.notes, c.stretches = [], 0, set(), [], []
+        c.said.clear()

@@ -62,6 +62,7 @@ class Tracer:
         self.made: list[weakref.ref] = []              # Symbols without memory
         self.met: list[tuple[Storage, Value]] = []     # real storages, with their value before the stretch
         self.breaks: list[str] = []
+        self.whole = False                             # raise at a break
         self.impure: list[str] = []
         self.born: set[int] = set()                    # ids of real storages made from numbers on the way
         self._kept: list[Storage] = []
@@ -173,15 +174,20 @@ class Tracer:
     # ------------------------------------------------------------------------------------------ execution
     def leave(self, why: str) -> None:
         """Run what was recorded, because code follows that is not to be recorded."""
-        self.breaks.append(why)
+        self._break(why)
         self.flush()
+
+    def _break(self, why: str) -> None:
+        self.breaks.append(why)
+        if self.whole:
+            raise Unsupported(f"fullgraph=True: {why}")
 
     def ask(self, value: Value) -> None:
         """Make memory hold what was recorded, because Python wants to see it."""
         if threading.get_ident() != self.thread:
             raise RuntimeError("a tensor of a function that another thread is compiling was read before its "
                                "value was computed")
-        self.breaks.append(_here())
+        self._break(f"{here()}: a value was read")
         self.flush()
 
     def flush(self) -> None:
@@ -216,6 +222,10 @@ def _become(s: Storage, a: Any) -> None:
     held.__set__(s, a)
 
 
+class Unsupported(RuntimeError):
+    """Code under compile(fullgraph=True) that cannot be in one graph. The message gives its line."""
+
+
 class Failed:
     """Stands where a tensor was to be computed by a stretch that raised."""
 
@@ -227,10 +237,10 @@ class Failed:
                            "stopped with an error") from self.cause
 
 
-def _here() -> str:
-    """The innermost line of user code."""
+def here(deep: bool = True) -> str:
+    """The innermost line of user code; with `deep`, also what it calls."""
     import sys
-    f: Any = sys._getframe(2)
+    f: Any = sys._getframe(1)
     inner: Any = f
     while f is not None and f.f_code.co_filename.endswith(("lazy.py", "storage.py")):
         f = inner = f.f_back
@@ -238,6 +248,8 @@ def _here() -> str:
         f = f.f_back
     if f is None or inner is None:
         return "?"
-    where = f"{inner.f_code.co_filename.rpartition('numtorch/')[2]}:{inner.f_lineno}"
-    within = f" (in {inner.f_code.co_name}, {where})" if inner is not f else ""
-    return f"{f.f_code.co_filename}:{f.f_lineno}{within}"
+    line = f"{f.f_code.co_filename}:{f.f_lineno}"
+    if inner is f or not deep:
+        return line
+    code = inner.f_code
+    return f"{line} (in {code.co_name}, {code.co_filename.rpartition('numtorch/')[2]}:{inner.f_lineno})"

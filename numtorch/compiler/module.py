@@ -28,6 +28,10 @@ class OptimizedModule(Module):
         """What was compiled: see Compiled.explain."""
         return self.__dict__["_compiled"].explain()
 
+    def source(self) -> str:
+        """The kernels as a Python module: see Compiled.source."""
+        return self.__dict__["_compiled"].source()
+
     def __getattr__(self, name: str) -> Any:
         modules = self.__dict__.get("_modules") or {}
         if name == "_orig_mod" and name in modules:

@@ -14,19 +14,19 @@ from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten, tree_unflatten
 from . import interpret
-from .entry import Backward, Bound, Entry, run_once
+from .entry import Backward, Bound, Entry, program_of
 from .environment import Environment, modes
+from .explain import leaf_names, told
 from .graph import Graph, Value
 from .lazy import Symbol, Tracer, held
 from .number import Float, Int, follow, plain
+from .program import Program
 from .watch import Watch
 
 if TYPE_CHECKING:
     from .function import Compiled
 
 SMALL = state.small
-ENTRIES = 16   # specialisations of one function; beyond them it is traced every call
-TRIES = 8      # traces without an entry, after which none is looked for
 
 
 class Recording:
@@ -35,14 +35,16 @@ class Recording:
     def __init__(self, owner: Compiled, args: tuple, kwargs: dict, leaves: Sequence[Any], spec: Any):
         self.owner, self.args, self.kwargs, self.leaves, self.spec = owner, args, kwargs, leaves, spec
         self.reasons: list[str] = []
+        self.stretches: list[tuple[Program, str]] = []
 
     def run(self) -> Any:
         owner = self.owner
-        look = owner.tries < TRIES and len(owner.entries) < ENTRIES
+        look = owner.look()
         env = Environment(owner.roots, owner.codes) if look else None
         before = modes()
         followed = self.follow(env) if env is not None else []
-        tracer = self.tracer = Tracer(run_once)
+        tracer = self.tracer = Tracer(self.stretch)
+        tracer.whole = owner.fullgraph
         watch = Watch(tracer) if look else None
         if watch is not None:
             watch.numbers = bool(followed)
@@ -106,11 +108,18 @@ class Recording:
             owner.tries = 0
         elif look:
             owner.tries += 1
-        owner.notes += self.reasons
-        if self.reasons and owner.fullgraph and tracer.breaks:
-            raise RuntimeError("fullgraph=True: a value was read inside the compiled function at "
-                               + tracer.breaks[0])
+        else:
+            owner.stretches = self.stretches
+            return result
+        told(owner, self.reasons, tracer.breaks)
+        owner.stretches = [] if entry is not None else self.stretches
         return result
+
+    def stretch(self, graph: Graph) -> list:
+        """Arrays of the outputs of what was recorded up to here."""
+        program, breaks = program_of(graph), self.tracer.breaks
+        self.stretches.append((program, breaks[-1] if len(breaks) > len(self.stretches) else ""))
+        return program.run([v.array for v in graph.inputs], graph.numbers())
 
     def follow(self, env: Environment) -> list[tuple]:
         """Put Numbers where numbers were seen to change: [(Number, slot or argument leaf, its place)]."""
@@ -140,7 +149,7 @@ class Recording:
         for c in watch.codes:
             if c not in env.codes:
                 no(f"{c.co_filename}:{c.co_firstlineno}: {c.co_name} was not known to be called")
-        for text in (*watch.effects, *[f"{b}: a value was read" for b in tracer.breaks], *tracer.impure):
+        for text in (*watch.effects, *tracer.breaks, *tracer.impure):
             no(text)
         if not env.whole:
             no("the function can reach too many objects")
@@ -376,7 +385,8 @@ class Recording:
                 e.reads = [(n.expr, spots[id(r.value)], r.layout, r.dtype) for r, n in tracer.reads]
         skip = {id(s) for s in changed if isinstance(s.value, Tensor | list)}
         skip |= {id(at) for _, at, _ in self.followed}
-        e.guard, e.spec, e.modes = env.guard(skip), self.spec, before
+        e.guard, e.spec, e.modes, e.environment, e.skip = env.guard(skip), self.spec, before, env, skip
+        e.names = leaf_names(self.owner.fn, self.args, self.kwargs)
         for k, x in enumerate(self.leaves):
             if isinstance(x, Tensor):
                 e.leaves.append((type(x), "tensor", x.layout, x.dtype, x.requires_grad))

@@ -30,7 +30,7 @@ class Watch:
         self._known: dict[types.CodeType, bool] = {}
 
     def __enter__(self) -> Watch:
-        self._before = sys.getprofile()
+        self._before, self._start = sys.getprofile(), sys._getframe(1)
         sys.setprofile(self._event)
         return self
 
@@ -44,8 +44,16 @@ class Watch:
             root = _root(frame)
             # <string>: what named tuples and dataclasses are made of
             mine = self._known[code] = root not in SILENT and code.co_filename != "<string>" and (
-                root == "__main__" or root not in sys.stdlib_module_names)
+                root == "__main__" or root not in sys.stdlib_module_names) and not self._imports(frame)
         return mine
+
+    def _imports(self, frame) -> bool:
+        """Whether an import statement makes this run."""
+        while frame is not None and frame is not self._start:
+            if (frame.f_globals.get("__name__") or "").startswith("importlib._bootstrap"):
+                return True
+            frame = frame.f_back
+        return False
 
     def _event(self, frame, event: str, arg: Any) -> None:
         if event == "call":
