@@ -129,7 +129,6 @@ class Text(NamedTuple):
                   "bf16_load", "bf16_store", "f16_load", "f16_store"):
             space[f] = getattr(jit, f)
         exec(compile(self.source, f"<kernel {self.name}>", "exec"), space)
-        space[self.name].text = self
         return space[self.name]
 
     def native(self) -> jit.Native:

@@ -1,5 +1,5 @@
-"""What compiled functions say of themselves: explain(), source(), messages, errors at breaks; torch.compiler's and
-torch._dynamo's names."""
+"""What compiled functions say of themselves: explain(), source(), messages, errors at breaks; the names of
+torch.compiler and torch._dynamo."""
 from __future__ import annotations
 
 import logging
@@ -32,9 +32,9 @@ def test_explain():
     text = str(f.explain())
     for part in ("attend: 1 specialisation", "v3: float32[4, 6] = mm(x=in0, mat2=in1)", "0 call: mm",
                  "1 rows: add.op amax sub.op exp sum div.true", "120 B read, 96 B written, 144 operations",
-                 "6 operations touch the same element in the same iteration (4 rows of 6); 5 results stay in registers",
-                 "working memory", "x: float32[4, 5]", "w: float32[5, 6], requires grad", "grad mode on",
-                 "entry 0, backward"):
+                 "6 operations touch the same element in the same iteration (4 rows of 6)",
+                 "; 5 results stay in registers", "working memory", "x: float32[4, 5]",
+                 "w: float32[5, 6], requires grad", "grad mode on", "entry 0, backward"):
         assert part in text
     assert repr(f.explain()) == text
     page = f.explain()._repr_html_()
@@ -53,8 +53,9 @@ def test_guards_in_words():
     c = torch.compile(f)
     c(torch.ones(2, 3), torch.ones(1), k=2)
     (guards,) = c.explain().guards
-    for part in ("x: float32[2, 3]", "more[0]: float32[1]", "k == 2", "scale == 2.0", "table['shift'][0] == 1.0",
-                 "model.weight: float32[3, 3], requires grad", "model.bias: float32[3], requires grad"):
+    for part in ("x: float32[2, 3]", "more[0]: float32[1]", "k == 2", "scale == 2.0",
+                 "table['shift'][0] == 1.0", "model.weight: float32[3, 3], requires grad",
+                 "model.bias: float32[3], requires grad"):
         assert part in guards
 
 
@@ -105,11 +106,15 @@ print("fine")
 """
 
 
+def run(program: str, folder, **env: str) -> subprocess.CompletedProcess:
+    (folder / "p.py").write_text(program)
+    return subprocess.run([sys.executable, str(folder / "p.py")], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env})
+
+
 @pytest.mark.parametrize("off", ["0", "1"])
 def test_source_runs_with_the_jit_off(off, tmp_path):
-    (tmp_path / "p.py").write_text(SOURCE)
-    done = subprocess.run([sys.executable, str(tmp_path / "p.py")], capture_output=True, text=True,
-                          env={**os.environ, "NUMBA_DISABLE_JIT": off, "PYTHONPATH": os.pathsep.join(sys.path)})
+    done = run(SOURCE, tmp_path, NUMBA_DISABLE_JIT=off)
     assert done.stdout == "fine\n", done.stderr
 
 
@@ -117,7 +122,8 @@ def test_modules_explain_themselves():
     m = torch.compile(nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
     m(torch.ones(2, 3))
     told = str(m.explain())
-    assert told.startswith("Sequential: 1 specialisation") and "self.0.weight: float32[4, 3], requires grad" in told
+    assert told.startswith("Sequential: 1 specialisation")
+    assert "self.0.weight: float32[4, 3], requires grad" in told
     assert "relu" in m.source()
     m.eval()
     m(torch.ones(2, 3))
@@ -170,7 +176,8 @@ def test_a_break_is_said_once(caplog):
     assert [s.replace(__file__, "") for s in said(caplog)] == [
         f"f is not replayed: :{first + 2}: print() is called",
         f"f is not replayed: :{first + 3}: graph_break() is called",
-        "f runs as Python from now on, in stretches of compiled operations: 8 calls in a row could not be replayed"]
+        "f runs as Python from now on, in stretches of compiled operations: "
+        "8 calls in a row could not be replayed"]
     assert sum(torch._dynamo.utils.counters["graph_break"].values())
 
 
@@ -188,15 +195,16 @@ def test_fullgraph_names_the_line():
         with pytest.raises(torch._dynamo.exc.Unsupported, match="fullgraph=True: .*test_explain.py:") as e:
             torch.compile(f, fullgraph=True)(torch.ones(50))
         e.match(f":{f.__code__.co_firstlineno + 1}.*{what}")
-    assert torch.compile(attend, fullgraph=True)(torch.ones(2, 3), torch.ones(3, 2), torch.ones(2)).shape == (2, 2)
+    whole = torch.compile(attend, fullgraph=True)
+    assert whole(torch.ones(2, 3), torch.ones(3, 2), torch.ones(2)).shape == (2, 2)
 
 
 def test_debug_levels(tmp_path):
-    (tmp_path / "p.py").write_text("import numtorch as torch\nf = torch.compile(lambda x: (x * 2).sum(-1))\n"
-                                   "f(torch.ones(3, 4)); f(torch.ones(3, 4))\n")
-    for level, new in (("1", "rows: mul sum"), ("2", "3 rows of 4"), ("3", "return v"), ("4", "def k_mul_sum(")):
-        done = subprocess.run([sys.executable, str(tmp_path / "p.py")], capture_output=True, text=True,
-                              env={**os.environ, "NUMTORCH_DEBUG": level, "PYTHONPATH": os.pathsep.join(sys.path)})
+    program = ("import numtorch as torch\nf = torch.compile(lambda x: (x * 2).sum(-1))\n"
+               "f(torch.ones(3, 4)); f(torch.ones(3, 4))\n")
+    for level, new in (("1", "rows: mul sum"), ("2", "3 rows of 4"), ("3", "return v"),
+                       ("4", "def k_mul_sum("), ("5", "define ")):
+        done = run(program, tmp_path, NUMTORCH_DEBUG=level, NUMTORCH_CACHE="off")
         assert done.returncode == 0 and new in done.stderr and " µs" in done.stderr, done.stderr
         last = done.stderr
     assert "3 rows of 4" in last and "return v" in last
@@ -226,7 +234,7 @@ def test_stances():
     def run(x):
         return g(x)
     assert run(torch.ones(2)).tolist() == [2, 2]
-    with pytest.raises(RuntimeError, match="Detected recompile when torch.compile stance is 'fail_on_recompile'"):
+    with pytest.raises(RuntimeError, match="Detected recompile .* stance is 'fail_on_recompile'"):
         run(torch.ones(3))
     with torch.compiler.set_stance("eager_on_recompile"):
         assert g(torch.ones(3)).tolist() == [2, 2, 2] and len(g.entries) == 1
@@ -238,14 +246,16 @@ def test_stances():
 def test_settings():
     config = torch._dynamo.config
     assert config.cache_size_limit == config.recompile_limit
-    with config.patch(recompile_limit=1), pytest.raises(AttributeError, match="torch._dynamo.config.foo does not exist"):
+    with config.patch(recompile_limit=1), \
+            pytest.raises(AttributeError, match="torch._dynamo.config.foo does not exist"):
         c = torch.compile(lambda x: x + 1)
         for n in range(1, 4):
             c(torch.ones(n))
         assert len(c.entries) == 1
         config.foo = 1
     assert config.recompile_limit != 1
-    with config.patch("error_on_recompile", True), pytest.raises(torch._dynamo.exc.RecompileError, match="x.shape"):
+    with config.patch("error_on_recompile", True), \
+            pytest.raises(torch._dynamo.exc.RecompileError, match="x.shape"):
         c = torch.compile(lambda x: x + 1)
         c(torch.ones(1))
         c(torch.ones(2))

@@ -11,12 +11,13 @@ from ..compiler.module import OptimizedModule
 from ..compiler.settings import config, set_stance
 from ..tensor import Tensor
 from . import decorators, eval_frame, exc, external_utils, utils
+from .eval_frame import is_dynamo_supported
 
 __all__ = ["OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "decorators", "disable",
-           "disallow_in_graph", "eval_frame", "exc", "explain", "external_utils", "forbid_in_graph", "graph_break",
-           "is_compiling", "list_backends", "mark_dynamic", "mark_static", "mark_static_address", "mark_unbacked",
-           "maybe_mark_dynamic", "nonstrict_trace", "optimize", "reset", "reset_code_caches", "run", "set_stance",
-           "utils"]
+           "disallow_in_graph", "eval_frame", "exc", "explain", "external_utils", "forbid_in_graph",
+           "graph_break", "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic",
+           "mark_static", "mark_static_address", "mark_unbacked", "maybe_mark_dynamic", "nonstrict_trace",
+           "optimize", "reset", "reset_code_caches", "run", "set_stance", "utils"]
 
 disallow_in_graph = disable
 
@@ -79,8 +80,8 @@ def _mark(t: Any, index: int | Sequence[int], name: str) -> None:
             raise IndexError(f"{name}: the tensor has {t.dim()} dimensions, got {i}")
 
 
-def mark_dynamic(t: Any, index: int | Sequence[int], *, hint_override: int | None = None, min: int | None = None,
-                 max: int | None = None, specialize_on: Any = None) -> None:
+def mark_dynamic(t: Any, index: int | Sequence[int], *, hint_override: int | None = None,
+                 min: int | None = None, max: int | None = None, specialize_on: Any = None) -> None:
     """Accepted: sizes are guarded, and kernels are made for any size, so another size costs a trace only."""
     _mark(t, index, "mark_dynamic")
 
@@ -110,8 +111,3 @@ def mark_static_address(t: Any, guard: bool = False) -> None:
 def reset_code_caches() -> None:
     """Forget what was compiled."""
     reset()
-
-
-def is_dynamo_supported() -> bool:
-    """True."""
-    return True

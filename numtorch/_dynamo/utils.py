@@ -13,7 +13,8 @@ def clone_inputs(example_inputs: Any) -> Any:
     """Copies of tensors in a list or dict, with the same requires_grad."""
     copy = lambda t: t.detach().clone().requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t
     if isinstance(example_inputs, dict):
-        return {k: clone_inputs(v) if isinstance(v, list | tuple) else copy(v) for k, v in example_inputs.items()}
+        return {k: clone_inputs(v) if isinstance(v, list | tuple) else copy(v)
+                for k, v in example_inputs.items()}
     return [copy(t) for t in example_inputs]
 
 

@@ -1,18 +1,18 @@
 """The tracing compiler: running code becomes graphs, graphs become a few fused kernels.
 
-`compile` is numtorch.compile; the rest is PyTorch's torch.compiler. What PyTorch says to a compiler that reads
-bytecode (allow_in_graph, assume_constant_result) changes nothing here, where code always runs."""
+`compile` is numtorch.compile; the rest is PyTorch's torch.compiler. What PyTorch says to a compiler that
+reads bytecode (allow_in_graph, assume_constant_result) changes nothing here, where code always runs."""
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from .settings import config, set_stance
 from .function import Compiled, compile, disable, is_compiling, reset
+from .settings import config, set_stance
 
-__all__ = ["Compiled", "allow_in_graph", "assume_constant_result", "compile", "config", "cudagraph_mark_step_begin",
-           "disable", "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "nested_compile_region",
-           "reset", "set_stance"]
+__all__ = ["Compiled", "allow_in_graph", "assume_constant_result", "compile", "config",
+           "cudagraph_mark_step_begin", "disable", "is_compiling", "is_dynamo_compiling", "is_exporting",
+           "list_backends", "nested_compile_region", "reset", "set_stance"]
 
 
 def is_dynamo_compiling() -> bool:

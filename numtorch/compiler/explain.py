@@ -1,7 +1,7 @@
 """What a compiled function is made of, in words: guards, graphs, kernels and why they are what they are.
 
-`explain(compiled)` gives an Explanation to print, `source(compiled)` a Python module that holds the kernels and
-the list of calls, `failures(entry, ...)` the guards of an entry that do not hold for a call."""
+`Explanation(compiled)` is there to print, `source(compiled)` gives a Python module that holds the kernels and
+the list of calls, `failures(entry, leaves)` the guards of an entry that do not hold for a call."""
 from __future__ import annotations
 
 import html
@@ -9,16 +9,16 @@ import sys
 import types
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Any
 
-from ..kernels import jit
+from ..kernels import emit, jit
 from ..layouts import Layout
 from ..tensor import Tensor
 from ..utils._pytree import keystr, tree_leaves_with_path
 from .environment import MISSING, Slot, modes
-from .lower import Kernel
 from .number import evaluate
-from .program import Program, _bytes
+from .program import ALIGN, Program, _bytes
 from .schedule import Problem, Seen, Task
 
 MODES = ("grad mode", "inference mode", "the default dtype", "saved-tensor hooks")
@@ -126,7 +126,8 @@ def failures(entry: Any, leaves: Sequence[Any]) -> list[str]:
             if (now := fn(*[evaluate(a, known) for a in args])) != outcome:
                 out.append(f"a number that the code acts upon came out as {now}, not {outcome}")
                 break
-    if not out and entry.distinct and len({id(leaves[i].storage) for i in entry.distinct}) < len(entry.distinct):
+    places = [id(leaves[i].storage) for i in entry.distinct]
+    if not out and len(set(places)) < len(places):
         out.append("arguments share memory")
     return list(dict.fromkeys(out))
 
@@ -210,7 +211,8 @@ def told(owner: Any, reasons: Sequence[str], breaks: Sequence[str]) -> None:
     if not owner.look():
         why = f"it has {len(owner.entries)} specialisations" if not owner.tries else \
             f"{owner.tries} calls in a row could not be replayed"
-        once(owner, f"{name_of(owner.fn)} runs as Python from now on, in stretches of compiled operations: {why}")
+        once(owner, f"{name_of(owner.fn)} runs as Python from now on, in stretches of compiled operations: "
+             + why)
 
 
 def announce(program: Program, graph: Any) -> None:
@@ -225,7 +227,8 @@ def announce(program: Program, graph: Any) -> None:
     if level >= 4:
         lines.append(program.source)
     print("\n".join(lines), file=sys.stderr)
-    space, names = program._run.__globals__, labels(program)
+    space = program._run.__globals__
+    names = {id(space[k]): nest.name for k, nest in program.kernels.items()}
 
     def timed(run: Any, label: str | None) -> Any:
         import time
@@ -245,31 +248,6 @@ def announce(program: Program, graph: Any) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ programs
-def natives(work: Any) -> list[jit.Native]:
-    """The compiled kernels of a step."""
-    return [l.native for l in work.launches] if isinstance(work, Kernel) else []
-
-
-def labels(program: Program) -> dict[int, str]:
-    """Names of what the flat function calls, by identity."""
-    found = {}
-    for w in program.work:
-        for k in natives(w):
-            found[id(k)] = found[id(k.call)] = kernel_text(k).name
-    return found
-
-
-def kernel_text(native: jit.Native) -> Any:
-    """The Python text of a kernel: `name`, `source`, `signature`, `bound`."""
-    text = native.fn.text
-    return text() if callable(text) else text
-
-
-def llvm_ir(native: jit.Native) -> str:
-    """A kernel as LLVM IR, optimised for this machine."""
-    return jit.llvm_ir(kernel_text(native).function(), native.signature, True)[0]
-
-
 def shapes(p: Problem, g: Any) -> str:
     """The loops of a kernel, or the operands of a call."""
     t = p.tasks[g.members[0][0]]
@@ -292,7 +270,8 @@ def why(program: Program, n: int) -> str:
             return "a call of a kernel written by hand or of a library; nothing is spliced into it"
         return "a fold in the loops of eager mode" + (f": {g.why}" if g.why else "")
     stored = {x.value for x in w.stores}
-    inside = [o.value for i, _ in g.members for o in p.tasks[i].outs if o is not None and o.value not in stored]
+    made = [o.value for i, _ in g.members for o in p.tasks[i].outs if o is not None]
+    inside = [v for v in made if v not in stored]
     said = ""
     if len(g.members) > 1:
         size = sum(p.values[v][0].itemsize * p.values[v][1] for v in inside)
@@ -330,8 +309,8 @@ class Part:
             rows.append("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in cells)
                         + "</tr>")
         head = "".join(f"<th>{h}</th>" for h in ("", "kind", "read", "written", "operations", "why"))
-        return (f"<h4>{html.escape(self.title)}</h4>{drawing(self.program)}<table><tr>{head}</tr>{''.join(rows)}"
-                f"</table><p>working memory {_bytes(self.program.bytes)}</p>")
+        return (f"<h4>{html.escape(self.title)}</h4>{drawing(self.program)}<table><tr>{head}</tr>"
+                f"{''.join(rows)}</table><p>working memory {_bytes(self.program.bytes)}</p>")
 
 
 def _indented(text: str, by: int) -> list[str]:
@@ -339,8 +318,8 @@ def _indented(text: str, by: int) -> list[str]:
 
 
 class Explanation:
-    """What `explain()` gives: str() and notebooks show all of it; `parts` are its programs, `breaks` what keeps
-    the function from being replayed, `guards` the guards of each entry in words."""
+    """What `explain()` gives: str() and notebooks show all of it; `parts` are its programs, `breaks` what
+    keeps the function from being replayed, `guards` the guards of each entry in words."""
 
     def __init__(self, owner: Any):
         self.name = name_of(owner.fn)
@@ -377,8 +356,8 @@ class Explanation:
 
     def __str__(self) -> str:
         n = len(self.guards)
-        lines = [f"{self.name}: " + (f"{n} specialisation{'s' * (n != 1)}" if n else
-                                     "never called" if not self.breaks and not self.parts else "not replayed")]
+        idle = "not replayed" if self.breaks or self.parts else "never called"
+        lines = [f"{self.name}: " + (f"{n} specialisation{'s' * (n != 1)}" if n else idle)]
         for part in self.parts:
             lines += ["", str(part)]
             number = part.title.removeprefix("entry ")
@@ -422,7 +401,7 @@ def guards(entry: Any) -> list[str]:
     seen: dict[str, None] = {}
     for slot, _, layout, dtype, grad in entry.tensors:
         seen[f"{names.slot(slot)}: {_tensor(layout, dtype, grad)}"] = None
-    for expr, at in entry.followed:
+    for _, at in entry.followed:
         if isinstance(at, Slot):
             seen[f"{names.slot(at)}: any number (an input of the program)"] = None
     atoms = [s for s in entry.fixed() if isinstance(s.value, int | float | str | type(None)) and not s.named
@@ -433,7 +412,7 @@ def guards(entry: Any) -> list[str]:
     rest = len(entry.fixed()) - len(atoms[:12])
     if rest:
         out.append(f"{rest} more places in closures, globals and objects hold what they held")
-    for fn, args, outcome in entry.decisions:
+    for fn, _, outcome in entry.decisions:
         out.append(f"{getattr(fn, '__name__', 'a question')} about a number that varies gives {outcome}")
     return out
 
@@ -443,7 +422,7 @@ COLOURS = ("#dbe9f6", "#fde0c5", "#d9f0d3", "#e7d4e8", "#fddbc7", "#d1e5f0", "#f
 
 
 def drawing(program: Program) -> str:
-    """The graph as SVG: a box for each kernel, its nodes inside, lines for the values that go through memory."""
+    """The graph as SVG: a box for each kernel, its nodes inside, lines for what goes through memory."""
     p = program.problem
     home = {i: n for n, g in enumerate(program.groups) for i, _ in g.members}
     level: list[int] = []
@@ -464,11 +443,13 @@ def drawing(program: Program) -> str:
     for n, g in enumerate(program.groups):
         x, y, h = place[n]
         s = program.steps[n]
-        out.append(f"<rect x='{x}' y='{y}' width='{width}' height='{h}' rx='6' fill='{COLOURS[n % len(COLOURS)]}' "
+        colour = COLOURS[n % len(COLOURS)]
+        out.append(f"<rect x='{x}' y='{y}' width='{width}' height='{h}' rx='6' fill='{colour}' "
                    f"stroke='#666'/><text x='{x + 8}' y='{y + 16}' font-weight='bold'>{n} {s.kind}: "
                    f"{html.escape(shapes(p, g))}</text>")
         for k, (i, _) in enumerate(g.members):
-            out.append(f"<text x='{x + 16}' y='{y + top + line * k + 10}'>{html.escape(p.tasks[i].name)}</text>")
+            name = html.escape(p.tasks[i].name)
+            out.append(f"<text x='{x + 16}' y='{y + top + line * k + 10}'>{name}</text>")
         made: dict[tuple[int, int], None] = {}
         for i, _ in g.members:
             for v in p.tasks[i].reads():
@@ -480,11 +461,11 @@ def drawing(program: Program) -> str:
             label = f"{d.name}[{numel}]"
             if m >= 0:
                 a, b, k = place[m]
-                lines.append(f"<line x1='{a + width // 2}' y1='{b + k}' x2='{x + width // 2}' y2='{y}' stroke='#888'>"
-                             f"<title>{label}</title></line>")
+                lines.append(f"<line x1='{a + width // 2}' y1='{b + k}' x2='{x + width // 2}' y2='{y}' "
+                             f"stroke='#888'><title>{label}</title></line>")
         given = [f"{p.values[v][0].name}[{p.values[v][1]}]" for m, v in made if m < 0]
         if given:
-            out.append(f"<text x='{x + 8}' y='{y - 6}' fill='#666'>inputs {html.escape(', '.join(given))}</text>")
+            out.append(f"<text x='{x + 8}' y='{y - 6}' fill='#666'>inputs {', '.join(given)}</text>")
     w = max([x + width + 10 for x, _, _ in place], default=10)
     h = max([y + k + 10 for _, y, k in place], default=10)
     return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{w}' height='{h}' font-family='monospace' "
@@ -492,8 +473,8 @@ def drawing(program: Program) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ source
-HEAD = '''"""The kernels of {name} as Python, and the calls that make a run. With NUMBA_DISABLE_JIT=1 it runs as it
-stands, without compilation."""
+HEAD = '''"""The kernels of {name} as Python, and the calls that make a run. With NUMBA_DISABLE_JIT=1 it
+runs as it stands, without compilation."""
 import math
 import cmath
 import numpy as np
@@ -519,38 +500,42 @@ def source(owner: Any) -> str:
     """A Python module with the text of every kernel and, for each program, `run_N(inputs, numbers)`."""
     parts = Explanation(owner).parts
     written: dict[int, str] = {}
-    taken: set[str] = set()
     imports: dict[str, None] = {}
     kernels: list[str] = []
     runs: list[str] = []
     for n, part in enumerate(parts):
-        for w in part.program.work:
-            for k in natives(w):
-                if id(k) not in written:
-                    kernels.append(_kernel(k, written, taken, imports))
-        runs.append(_run(n, part, written, imports))
+        space = part.program._run.__globals__
+        for k, nest in part.program.kernels.items():
+            if id(space[k]) not in written:
+                written[id(space[k])] = kernel_name(nest.name, written)
+                kernels.append(_kernel(nest, written[id(space[k])], len(kernels), imports))
+        runs.append(_run(n, part, written))
     return "\n".join([HEAD.format(name=name_of(owner.fn)) + "".join(f"{line}\n" for line in imports),
                       *kernels, *runs])
 
 
-def _kernel(k: jit.Native, written: dict[int, str], taken: set[str], imports: dict[str, None]) -> str:
-    """A kernel's text as a function of its own name, with constants that are its own."""
+def kernel_name(title: str, written: dict[int, str]) -> str:
+    """A name that no kernel has yet."""
+    name, n = title, 2
+    while name in written.values():
+        name, n = f"{title}_{n}", n + 1
+    return name
+
+
+def _kernel(nest: emit.Nest, name: str, place: int, imports: dict[str, None]) -> str:
+    """A kernel's text as a function of that name, with constants that are its own."""
     import re
-    text = kernel_text(k)
-    name, n = text.name, 2
-    while name in taken:
-        name, n = f"{text.name}_{n}", n + 1
-    taken.add(name)
-    written[id(k)] = written[id(k.call)] = name
+    text = nest.text()
     for what, fn in text.bound.items():
-        imports[f"from {fn.fn.__module__} import {fn.__name__}" + (f" as {what}" if what != fn.__name__ else "")] = None
+        line = f"from {fn.fn.__module__} import {fn.__name__}"
+        imports[line + (f" as {what}" if what != fn.__name__ else "")] = None
     head, _, body = text.source.partition(f"def {text.name}(")
-    head, body = [re.sub(r"\bc(\d+)\b", rf"c{len(taken)}_\1", part) for part in (head, body)]
-    codes = ", ".join(map(repr, k.signature))
+    head, body = [re.sub(r"\bc(\d+)\b", rf"c{place}_\1", part) for part in (head, body)]
+    codes = ", ".join(map(repr, text.signature))
     return f"\n{head}@kernel({codes})\ndef {name}({body}"
 
 
-def _run(n: int, part: Part, written: dict[int, str], imports: dict[str, None]) -> str:
+def _run(n: int, part: Part, written: dict[int, str]) -> str:
     """The flat call list of a program, with everything it names."""
     program = part.program
     space = program._run.__globals__
@@ -558,14 +543,16 @@ def _run(n: int, part: Part, written: dict[int, str], imports: dict[str, None]) 
     for k, v in space.items():
         if k[0] in "kcfam" and (k[1:].isdigit() or k[:2] == "m_"):
             bound.append(_bound(k, v, written))
-    views = [f"    np.ndarray({shape}, np.{memory!r}, block, start + {at}, {strides})," for at, memory, shape, strides
-             in program._views]
-    space_lines = [f"    block = np.empty({program.bytes + 64}, np.uint8)", "    start = -block.ctypes.data % 64",
-                   "    arena = (", *[f"    {v}" for v in views], "    )"] if views else ["    arena = ()"]
+    views = [f"        np.ndarray({shape}, np.{memory!r}, block, start + {at}, {strides}),"
+             for at, memory, shape, strides in program._views]
+    memory = [f"    block = np.empty({program.bytes + ALIGN}, np.uint8)",
+              f"    start = -block.ctypes.data % {ALIGN}",
+              "    arena = (", *views, "    )"] if views else ["    arena = ()"]
     body = program.source.split("\n", 1)[1].rstrip()
     return "\n".join(["", f"# {part.title}", *[f"#   {line}" for line in part.graph.splitlines()],
-                      f"def run_{n}(inputs, numbers):", "    nd, empty, copy = np.ndarray, np.empty, np.copyto",
-                      *[f"    {b}" for b in bound], *space_lines, body, ""])
+                      f"def run_{n}(inputs, numbers):",
+                      "    nd, empty, copy = np.ndarray, np.empty, np.copyto",
+                      *[f"    {b}" for b in bound], *memory, body, ""])
 
 
 def _bound(k: str, v: Any, written: dict[int, str]) -> str:
@@ -574,10 +561,13 @@ def _bound(k: str, v: Any, written: dict[int, str]) -> str:
         return f"{k} = {written[id(v)]}"
     if k.startswith("m_"):
         return f"{k} = np.dtype({v.name!r})"
-    if isinstance(v, types.FunctionType) and getattr(sys.modules.get(v.__module__), v.__name__, None) is v:
-        return f"from {v.__module__} import {v.__name__} as {k}"
-    if v is None or isinstance(v, bool | int | float | complex | str | bytes):
-        return f"{k} = {v!r}" if v == v and v not in (float("inf"), -float("inf")) else f"{k} = float('{v}')"
+    name = getattr(v, "__name__", "")
+    if isinstance(v, types.FunctionType) and getattr(sys.modules[v.__module__], name, None) is v:
+        return f"from {v.__module__} import {name} as {k}"
+    if isinstance(v, float) and not isfinite(v):
+        return f"{k} = float('{v}')"
+    if v is None or isinstance(v, bool | int | float | str):
+        return f"{k} = {v!r}"
     if isinstance(v, list | tuple) and all(isinstance(x, bool | int | str | type(None)) for x in v):
         return f"{k} = {v!r}"
-    return f"{k} = None  # {type(v).__name__} {getattr(v, '__name__', '')}: an object of the running process"
+    return f"{k} = None  # {type(v).__name__} {name}: an object of the running process"

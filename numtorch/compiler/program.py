@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes as D
 from ..dispatch import compute_name, cpu
-from ..kernels import jit
+from ..kernels import emit, jit
 from ..layouts import Layout
 from . import interpret
 from .graph import Graph
@@ -59,6 +59,7 @@ class Program:
         for n, w in enumerate(self.work):
             text.step(n, w, graph)
         self.source, self.bytes, self._views, space = text.finish()
+        self.kernels = text.kernels
         exec(compile(self.source, "<compiled graph>", "exec"), space)
         self._run = space["run"]
         self._arenas: list[tuple] = []
@@ -229,6 +230,7 @@ class _Text:
         self.views: list[tuple] = []              # (chain, memory type, shape, strides, byte offset in it)
         self.named: dict[tuple, str] = {}
         self.used: list[str] = []                 # names of the arena's views
+        self.kernels: dict[str, emit.Nest] = {}   # by the names they are called by
         self.temporary = [h for h in memory.members if h >= p.inputs and h not in memory.given
                           and not any(v in memory.outputs for v in memory.members[h])]
         self.at, self.bytes = memory.arena(self.temporary)
@@ -294,15 +296,17 @@ class _Text:
             for launch in work.launches:
                 items, cost, numbers = launch.items, launch.cost, launch.numbers
                 args = [self.array(v) for v in launch.arrays]
-                native = launch.native(len(set(args)) == len(args))
+                apart = len(set(args)) == len(args)
+                native, parallel = launch.native(apart), items * cost >= jit.PARALLEL_NS
+                name = self.name(native if parallel else native.call, "k")
+                self.kernels[name] = launch.make("cpu", apart)
                 args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
                          for k in numbers]
                 args += map(str, launch.fixed)
-                if items * cost >= jit.PARALLEL_NS:  # else on this thread, without asking again
-                    self.lines.append(f"parallel({self.name(native, 'k')}, {items}, {cost:.1f}, "
-                                      f"({', '.join(args)},))")
+                if parallel:  # else on this thread, without asking again
+                    self.lines.append(f"parallel({name}, {items}, {cost:.1f}, ({', '.join(args)},))")
                 else:
-                    self.lines.append(f"{self.name(native.call, 'k')}(0, {items}, {', '.join(args)})")
+                    self.lines.append(f"{name}(0, {items}, {', '.join(args)})")
             return
         for w in work.outs:
             if w is not None:
