@@ -107,8 +107,9 @@ Storage = _STORAGES["FloatStorage"]
 has_lapack, has_mkl, has_openmp, has_spectral = True, False, False, True
 
 
-_LAZY = ("_C", "_dynamo", "amp", "autograd", "compiler", "distributed", "func", "hub", "jit", "masked",
-         "models", "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal", "vision")
+_LAZY = ("_C", "_dynamo", "amp", "autograd", "compiler", "distributed", "export", "func", "hub", "jit",
+         "masked", "models", "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal",
+         "vision")
 _FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler", "vmap": ".func"}
 
 

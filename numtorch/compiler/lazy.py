@@ -208,15 +208,15 @@ class Tracer:
         finally:
             state.lazy = lazy
             for s, v in met:
-                _become(s, v.array)
+                become(s, v.array)
         for s, a in zip(alive, arrays):
-            _become(s, a)
+            become(s, a)
         for (_, v, _), a in zip(written, arrays[len(alive):]):
             if a is not v.array:
                 v.array[...] = a if a.dtype == v.array.dtype else a.view(v.array.dtype)
 
 
-def _become(s: Storage, a: Any) -> None:
+def become(s: Storage, a: Any) -> None:
     """Make a Symbol the Storage of an array."""
     s.__class__ = Storage
     held.__set__(s, a)
