@@ -196,22 +196,25 @@ def folded(block: Block, folds: Sequence[tuple[str, Fold, str, str]], loop: Sequ
     folds: (name of the lanes, fold, type computed in, name of the total); `loop` folds element i into lane
     j."""
     lanes: list[Statement] = []
-    reset, tree, join = [], [], []
+    reset: list[Store] = []
+    join: list[Statement] = []
+    halves = [LANES >> k for k in range(1, LANES.bit_length())]
+    tree: list[list[Store]] = [[] for _ in halves]
     for acc, fold, compute, total in folds:
         array, big = Slot(acc, compute), wide(compute)
         lane = lambda text, array=array: load(block, array, at(text))
         start = first(block, fold, compute, compute)
         lanes.append(Lanes(array, start.value))
         reset.append(Store(array, at("j"), start))
-        tree.append(Store(array, at("j"), combine(block, fold, lane("j"), lane("j + h"))))
+        for h, level in zip(halves, tree):
+            level.append(Store(array, at("j"), combine(block, fold, lane("j"), lane(f"j + {h}"))))
         join.append(do(Set(total, combine(block, fold, name(block, total, big), block.cast(lane("0"), big)))))
     each = lambda count, *body: For("j", at("0"), at(count), 1, body, True)
     return lanes, [For("b", at(lo), at(hi), BLOCK, (
         do(Let("e", at(f"min(b + {BLOCK}, {hi})"))), each(str(LANES), Do(tuple(reset))),
         For("q", at("b"), at("e"), LANES, (
             each(f"min({LANES}, e - q)", do(Let("i", at("q + j"))), *loop),)),
-        For("s", at("0"), at(str(LANES.bit_length() - 1)), 1, (
-            do(Let("h", at(f"{LANES // 2} >> s"))), each("h", Do(tuple(tree))))), *join))]
+        *[each(str(h), Do(tuple(level))) for h, level in zip(halves, tree)], *join))]
 
 
 def reduce_rows(title: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
