@@ -301,3 +301,13 @@ def test_results_are_freed_when_nobody_holds_them():
         assert [r() for r in refs] == [None, None]
     finally:
         gc.enable()
+
+
+def test_under_a_profiler():
+    import cProfile
+    compiled, x = T.compile(lambda x: x.tanh() + 1), T.randn(3)
+    with cProfile.Profile():
+        same(x.tanh() + 1, compiled(x))
+    assert not compiled.entries
+    same(x.tanh() + 1, compiled(x))
+    assert len(compiled.entries) == 1

@@ -1,6 +1,7 @@
 """One run of a function under a Tracer, and the entry that is made of it."""
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ class Recording:
 
     def run(self) -> Any:
         owner = self.owner
-        look = owner.look()
+        # Under a C profiler, which Python cannot put back, nothing is watched and no entry made.
+        look = owner.look() and (sys.getprofile() is None or callable(sys.getprofile()))
         env = Environment(owner.roots, owner.codes) if look else None
         before = modes()
         followed = self.follow(env) if env is not None else []
