@@ -314,9 +314,9 @@ def not_a_tensor(name: str, argument: str, value, position: int | None = None) -
     return TypeError(f"{name}(): argument '{argument}'{where} must be Tensor, not {type(value).__name__}")
 
 
-def need_tensors(name: str, *values) -> None:
+def need_tensors(name: str, *values, names: Sequence[str] = ("input", "other")) -> None:
     """TypeError unless all operands of a function of (input, other) are tensors."""
-    for i, (argument, v) in enumerate(zip(("input", "other"), values)):
+    for i, (argument, v) in enumerate(zip(names, values)):
         if not isinstance(v, Tensor):
             raise not_a_tensor(name, argument, v, i)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from .. import return_types as R
-from ..dispatch import Meta, need_tensors, unimplemented
+from ..dispatch import TITLES, Meta, need_tensors, unimplemented
 from ..dtypes import BOOL, FLOAT, INT, float64, get_default_dtype, int32, result_type
 from ..kernels import special as K
 from ..kinds import INT_TO_FLOAT, composite, opaque, pointwise
@@ -36,6 +36,11 @@ def _no_second_derivative():
 @composite(at=("torch",), vjp={"self, output": _no_second_derivative})
 def _standard_gamma_grad(self, output):
     "The derivative of gamma numbers `output` with respect to their shapes `self` (arXiv:1805.08498)."
+    need_tensors("_standard_gamma_grad", self, output, names=("input", "output"))
+    if self.dtype is not output.dtype:
+        raise RuntimeError(f"Found dtype {TITLES[output.dtype.name]} but expected {TITLES[self.dtype.name]}")
+    if self.dtype.category != FLOAT:
+        raise unimplemented("_standard_gamma_grad_cpu", self.dtype)
     return gamma_slope(self, output)
 
 

@@ -254,12 +254,17 @@ def test_what_numtorch_lacks_is_said():
         warnings.simplefilter("ignore")
         lacking = [
             torch.eye(2).to_sparse(),
-            torch.ones(2, dtype=torch.uint16),
             torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
         ]
     for t in lacking:
         with pytest.raises(NotImplementedError, match="the file holds"):
             loaded(nt, saved(torch, t))
+
+
+def test_unsigned_types():
+    for d in (torch.uint16, torch.uint32, torch.uint64):
+        t = loaded(nt, saved(torch, torch.tensor([1, 2, 60000], dtype=torch.int64).to(d)))
+        assert str(t.dtype) == str(d) and t.tolist() == [1, 2, 60000]
 
 
 def test_conjugate_and_negative_bits():
