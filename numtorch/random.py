@@ -24,6 +24,7 @@ class Generator:
     """A stream of random numbers: `Generator(device="cpu")`, seeded with 67280421310721."""
 
     __slots__ = ("device", "_stream", "_seed", "__weakref__")
+    _stream: Any
 
     def __init__(self, device: Any = "cpu"):
         where = devices.placed(device)

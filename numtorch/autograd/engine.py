@@ -514,8 +514,8 @@ def accumulate_into(t: Tensor, g: Tensor, create: bool) -> None:
             if create:
                 t._grad = own(g, t)
             else:
-                # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone, or by
-                # g and the tensor that only g still views (the transposed gradient of a weight).
+                # Held by: the caller chain's `g` variables and the argument tuple; its storage by g alone, or
+                # by g and the tensor that only g still views (the transposed gradient of a weight).
                 base = g._base
                 alone = sys.getrefcount(g) <= _ALONE and (
                     sys.getrefcount(g.storage) <= 2 if base is None else
