@@ -34,6 +34,7 @@ bench: .venv/.made
 	$(V) -c "import torch" 2>/dev/null || $(V) -m pip install --quiet "$(PARITY)"
 	$(V) bench/small_ops.py
 	$(V) bench/import_time.py
+	$(V) bench/compile_time.py
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import jit
 from .expr import BINARY, COMPARE, RANK
-from .llvm import LL, Code, Module, Unprintable, constant
+from .llvm import LL, Code, Module, Unprintable
 
 
 def define(module: Module, fn: jit.Device, types: Sequence[str]) -> tuple[str, str]:
@@ -141,14 +141,14 @@ class _Function(Code):
     def value(self, e: ast.expr) -> tuple[str, str]:
         """(value, type) of an expression."""
         if isinstance(e, ast.Constant):
-            return self.literal(e.value)
+            return self.given(e.value)
         if isinstance(e, ast.Name):
             if e.id in self.places:
                 t = self.types[e.id]
                 return self.new(f"load {LL[t]}, ptr {self.places[e.id]}"), t
-            return self.literal(self.fn.fn.__globals__[e.id])
+            return self.given(self.fn.fn.__globals__[e.id])
         if isinstance(e, ast.Attribute) and isinstance(e.value, ast.Name) and e.value.id == "math":
-            return self.literal(getattr(math, e.attr))
+            return self.given(getattr(math, e.attr))
         if isinstance(e, ast.BinOp):
             return self.operate(BINARY[type(e.op)], self.value(e.left), self.value(e.right))
         if isinstance(e, ast.UnaryOp):
@@ -178,11 +178,11 @@ class _Function(Code):
             return self.invoke(e)
         raise Unprintable(f"{self.fn.__name__}: a {type(e).__name__}")
 
-    def literal(self, v) -> tuple[str, str]:
+    def given(self, v) -> tuple[str, str]:
         t = {bool: "bool", int: "int64", float: "float64"}.get(type(v))
         if t is None:
             raise Unprintable(f"{self.fn.__name__}: the constant {v!r}")
-        return constant(v, t), t
+        return self.literal(v, t), t
 
     def choice(self, e: ast.IfExp) -> tuple[str, str]:
         yes, no, after, name = self.label(), self.label(), self.label(), f"{e.lineno}:{e.col_offset}"

@@ -392,6 +392,8 @@ class _Eval:
                                if isinstance(e.op, ast.Not) else ~x.value)
             if isinstance(e.op, ast.Not):
                 return b.make("not", "bool", (b.truth(x),))
+            if isinstance(e.op, ast.USub) and x.dtype == "bool":
+                x = b.cast(x, "int64")
             return b.make("neg" if isinstance(e.op, ast.USub) else "~", x.dtype, (x,))
         if isinstance(e, ast.Compare):
             parts, left = [], self.value(e.left)

@@ -16,6 +16,7 @@ import ctypes
 import hashlib
 import os
 import stat
+import struct
 import sys
 import tempfile
 import threading
@@ -274,7 +275,8 @@ def _form(code) -> list:
 
 def _build() -> str:
     """A hash of what this module itself puts into a kernel: intrinsics, compiler flags, entry points."""
-    made = [_form(f.__code__) for f in (_numba_intrinsics, _bind, _numba_type, llvm_ir, _object_code, entry)]
+    made = [_form(f.__code__) for f in (_numba_intrinsics, _bind, _numba_type, llvm_ir, _object_code, entry,
+                                     _Engine.optimise)]
     return hashlib.sha256(repr((made, _HEAD, FAST_MATH)).encode()).hexdigest()[:12]
 
 
@@ -422,23 +424,54 @@ class _Engine:
                                                     features=ll.get_host_cpu_features().flatten())
         self.jit = ll.create_mcjit_compiler(ll.parse_assembly(""), self.machine)
         self.methods: list = []
+        self.entries: list = []
 
     def optimise(self, module: Any) -> None:
-        """LLVM's pipeline at -O3 for this machine."""
+        """Values for stack slots, common expressions once. What the printer of llvm.py writes needs no more;
+        -O3 would take ten times as long as these passes."""
         ll = self.ll
-        options = ll.create_pipeline_tuning_options(speed_level=3)
-        options.loop_vectorization = options.slp_vectorization = True
-        options.loop_interleaving = True
-        builder = ll.create_pass_builder(self.machine, options)
-        builder.getModulePassManager().run(module, builder)
+        builder = ll.create_pass_builder(self.machine, ll.create_pipeline_tuning_options(speed_level=1))
+        passes = ll.create_new_module_pass_manager()
+        passes.add_global_dead_code_eliminate_pass()
+        passes.add_sroa_pass()
+        passes.add_new_gvn_pass()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        passes.run(module, builder)
 
-    def load(self, obj: bytes, name: str) -> tuple[Callable, Callable]:
+    def load(self, obj: bytes, name: str, signature: tuple[str, ...]) -> tuple[Callable, Callable]:
         """Link object code and return its two entries: one keeps the GIL, one releases it."""
+        self._link(obj, name)
+        return self._callable(name + "_call"), self._callable(name + "_free")
+
+    def _link(self, obj: bytes, name: str) -> None:
         self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
         self.jit.finalize_object()
         where = self.jit.get_function_address(name + "_bind")
         ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(where)(id(np.ndarray), id(TypeError), id(KernelError))
-        return self._callable(name + "_call"), self._callable(name + "_free")
+
+    def load_words(self, obj: bytes, name: str, signature: tuple[str, ...]) -> tuple[Callable, Callable]:
+        """Link a kernel that takes its arguments as words (llvm.py); its two entries."""
+        if not self.entries:
+            key = "w" + hashlib.sha256(repr((_words("KEY"), host())).encode()).hexdigest()[:32]
+            code = cache.read(key)
+            if code is None:
+                module = self.ll.parse_assembly(_words(key))
+                module.verify()
+                code = self.machine.emit_object(module)
+                cache.write(key, code)
+            self._link(code, key)
+            for which in ("call", "free"):
+                address = self.jit.get_function_address(f"{key}_{which}")
+                self.entries.append(_MethodDef(f"kernel_{which}".encode(), address, 0x80, None))
+        self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
+        self.jit.finalize_object()
+        codes = "".join(["a" if c[0] == "*" else "i" if c == "int64" else "f" for c in signature])
+        spec = struct.pack("<QQ", self.jit.get_function_address(name), len(codes)) + codes.encode()
+        make = ctypes.pythonapi.PyCFunction_NewEx
+        call, free = [make(ctypes.byref(m), id(spec), None) for m in self.entries]
+        self.methods.append(spec)
+        return call, free
 
     def _callable(self, name: str) -> Callable:
         address = self.jit.get_function_address(name)
@@ -489,9 +522,108 @@ define void @KEY_bind(ptr %ndarray, ptr %error, ptr %failure) {
 """
 
 
-def entry(key: str, native: str, signature: tuple[str, ...], status: bool = True) -> str:
-    """LLVM IR of the two CPython entries (METH_FASTCALL) around the function `native`. status: numba compiled
-    it; it takes places for a result and an exception first and returns how it ended."""
+# The CPython entries of kernels that take their arguments as an array of 64-bit words. `self` is a bytes
+# object: the kernel's address, the number of its arguments, and of each one a letter: a pointer to an array's
+# memory, an integer or a float.
+_WORDS = """
+define internal ptr @KEY_read(ptr %self, ptr %args, i64 %n, ptr %to) {
+  %count.p = getelementptr i8, ptr %self, i64 COUNT
+  %count = load i64, ptr %count.p
+  %fits = icmp eq i64 %n, %count
+  br i1 %fits, label %head, label %misfit
+misfit:
+  %te0 = load ptr, ptr @KEY_error
+  %e0 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te0, ptr @KEY_count, i64 %count)
+  ret ptr null
+head:
+  %i = phi i64 [ 0, %0 ], [ %next, %more ]
+  %end = icmp eq i64 %i, %n
+  br i1 %end, label %check, label %one
+one:
+  %o.p = getelementptr ptr, ptr %args, i64 %i
+  %o = load ptr, ptr %o.p
+  %word = getelementptr i64, ptr %to, i64 %i
+  %codes = getelementptr i8, ptr %self, i64 CODES
+  %code.p = getelementptr i8, ptr %codes, i64 %i
+  %code = load i8, ptr %code.p
+  switch i8 %code, label %array [ i8 105, label %integer
+                                  i8 102, label %float ]
+array:
+  %kind.p = getelementptr i8, ptr %o, i64 KIND
+  %kind = load ptr, ptr %kind.p
+  %ndarray = load ptr, ptr @KEY_ndarray
+  %is = icmp eq ptr %kind, %ndarray
+  br i1 %is, label %data, label %other
+other:
+  %te1 = load ptr, ptr @KEY_error
+  %e1 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te1, ptr @KEY_kind, i64 %i)
+  ret ptr null
+data:
+  %data.p = getelementptr i8, ptr %o, i64 DATA
+  %address = load ptr, ptr %data.p
+  store ptr %address, ptr %word
+  br label %more
+integer:
+  %whole = call i64 @PyLong_AsLongLong(ptr %o)
+  store i64 %whole, ptr %word
+  br label %more
+float:
+  %real = call double @PyFloat_AsDouble(ptr %o)
+  store double %real, ptr %word
+  br label %more
+more:
+  %next = add i64 %i, 1
+  br label %head
+check:
+  %error = call ptr @PyErr_Occurred()
+  %fine = icmp eq ptr %error, null
+  br i1 %fine, label %done, label %failed
+failed:
+  ret ptr null
+done:
+  %kernel.p = getelementptr i8, ptr %self, i64 KERNEL
+  %kernel = load ptr, ptr %kernel.p
+  ret ptr %kernel
+}
+"""
+_WORDS_ENTRY = """
+define ptr @KEY_NAME(ptr %self, ptr %args, i64 %n) {
+  %to = alloca i64, i64 %n, align 8
+  %kernel = call ptr @KEY_read(ptr %self, ptr %args, i64 %n, ptr %to)
+  %bad = icmp eq ptr %kernel, null
+  br i1 %bad, label %fail, label %run
+fail:
+  ret ptr null
+run:
+  RELEASE
+  call void %kernel(ptr %to)
+  TAKE
+  REFERENCE
+  ret ptr @_Py_NoneStruct
+}
+"""
+
+
+def _words(key: str) -> str:
+    """LLVM IR of the entries of kernels that take words."""
+    start = bytes.__basicsize__ - 1
+    # None is immortal from Python 3.12 on
+    reference = "" if sys.version_info >= (3, 12) else """%rc = load i64, ptr @_Py_NoneStruct
+  %rc1 = add i64 %rc, 1
+  store i64 %rc1, ptr @_Py_NoneStruct"""
+    text = _HEAD + _WORDS
+    for name, release, take in (("call", "", ""), ("free", "%state = call ptr @PyEval_SaveThread()",
+                                                   "call void @PyEval_RestoreThread(ptr %state)")):
+        text += _WORDS_ENTRY.replace("NAME", name).replace("RELEASE", release).replace("TAKE", take)
+    for name, value in (("KERNEL", start), ("COUNT", start + 8), ("CODES", start + 16),
+                        ("KIND", object.__basicsize__ - 8), ("DATA", object.__basicsize__),
+                        ("REFERENCE", reference), ("KEY", key)):
+        text = text.replace(name, str(value))
+    return text
+
+
+def entry(key: str, native: str, signature: tuple[str, ...]) -> str:
+    """LLVM IR of the two CPython entries (METH_FASTCALL) around the function `native` that numba compiled."""
     n = len(signature)
     text = [_HEAD.replace("KEY", key)]
     for suffix, free in (("call", False), ("free", True)):
@@ -525,22 +657,18 @@ def entry(key: str, native: str, signature: tuple[str, ...], status: bool = True
             body.append(f"  br label %{blocks[i + 1]}")
         body += ["go:", "  %bad = call ptr @PyErr_Occurred()", "  %fine = icmp eq ptr %bad, null",
                  "  br i1 %fine, label %run, label %fail", "fail:", "  ret ptr null", "run:"]
-        if status:
-            body += ["  %ret = alloca ptr", "  %exc = alloca ptr"]
+        body += ["  %ret = alloca ptr", "  %exc = alloca ptr"]
         if free:
             body.append("  %state = call ptr @PyEval_SaveThread()")
-        if status:
-            body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
-        else:
-            body.append(f"  call void @{native}({', '.join(values)})")
+        body.append(f"  %status = call i32 @{native}(ptr %ret, ptr %exc, {', '.join(values)})")
         if free:
             body.append("  call void @PyEval_RestoreThread(ptr %state)")
-        if status:  # of numba: 0 a value, -2 None; any other is an exception, and results are not all written
-            body += ["  %value = icmp eq i32 %status, 0", "  %none = icmp eq i32 %status, -2",
-                     "  %whole = or i1 %value, %none", "  br i1 %whole, label %done, label %stopped",
-                     "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
-                     "  %e2 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te2, "
-                     f"ptr @{key}_stop, i32 %status)", "  ret ptr null", "done:"]
+        # Numba's statuses: 0 a value, -2 None; any other is an exception, and results are not all written.
+        body += ["  %value = icmp eq i32 %status, 0", "  %none = icmp eq i32 %status, -2",
+                 "  %whole = or i1 %value, %none", "  br i1 %whole, label %done, label %stopped",
+                 "stopped:", f"  %te2 = load ptr, ptr @{key}_failure",
+                 f"  %e2 = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %te2, ptr @{key}_stop, i32 %status)",
+                 "  ret ptr null", "done:"]
         if sys.version_info < (3, 12):  # None is immortal from 3.12 on
             body += ["  %rc = load i64, ptr @_Py_NoneStruct", "  %rc1 = add i64 %rc, 1",
                      "  store i64 %rc1, ptr @_Py_NoneStruct"]
@@ -680,7 +808,8 @@ def compiled(key: str, fn: Any, signature: tuple[str, ...], make: Callable[[], b
         if blob[:1] == b"n":
             from numba.core.registry import cpu_target
             assert cpu_target.target_context  # making it registers runtime functions such as numba_cpow
-        native = _loaded[key] = Native(fn, signature, *engine().load(blob[1:], key))
+        load = engine().load_words if blob[:1] == b"w" else engine().load
+        native = _loaded[key] = Native(fn, signature, *load(blob[1:], key, signature))
         return native
 
 

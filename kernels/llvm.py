@@ -1,12 +1,14 @@
 """The loop-nest form's second printer: LLVM IR as text, compiled without numba.
 
 A nest (nest.py) becomes one function of straight loops: no bounds checks, no reference counts. Loops whose
-iterations are free of each other say so, so the vectoriser needs no test at run time. Arithmetic has no
-fast-math flag and means what the Python text means under numba's rules, bit for bit. Device functions
+iterations are free of each other are vector code from the start, the last elements under a mask, so LLVM has
+no loop to analyse and compiles fast. Arithmetic has no fast-math flag and means what the Python text means
+under numba's rules, bit for bit. Device functions
 (special.py) are translated from their Python by device.py. What this printer lacks, such as complex
 transcendental functions, raises Unprintable; those kernels are compiled by numba."""
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 import sys
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import jit
-from .expr import BITS, MEMORY, PARTS, ROUND, Expr, Slot
+from .expr import BITS, PARTS, ROUND, Expr, Slot
 from .nest import LANES, Do, For, Lanes, Let, Nest, Set, Statement, Store
 
 LL = {"bool": "i1", "uint8": "i8", "int8": "i8", "uint16": "i16", "int16": "i16", "uint32": "i32",
@@ -26,6 +28,9 @@ ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 BITWISE = {"&": "and", "|": "or", "^": "xor"}
 INDEX = {"+": "add nsw", "-": "sub nsw", "*": "mul nsw", "//": "udiv", "%": "urem", ">>": "lshr"}
 ORDER = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+FOLD = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "//": lambda a, b: a // b,
+        "%": lambda a, b: a % b, ">>": lambda a, b: a >> b}
+ALIGN = {"i8": 1, "i16": 2, "half": 2, "i32": 4, "float": 4, "i64": 8, "double": 8}
 # math functions that are LLVM intrinsics, and those that are the C library's (with an f behind for float32)
 INTRINSICS = {"sqrt": 1, "copysign": 2, "exp": 1, "exp2": 1, "log": 1, "log2": 1, "log10": 1, "sin": 1,
               "cos": 1, "pow": 2, "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "fabs": 1}
@@ -64,7 +69,9 @@ class Code:
         self.head: list[str] = []  # of the entry block: stack slots
         self.lines: list[str] = []
         self.block = "entry"
+        self.width = 1  # how many elements an operation does: its values are vectors of so many
         self._count = 0
+        self._whole: dict[str, int] = {}  # integer literals by their text
 
     def new(self, text: str) -> str:
         """The name of the value of an instruction."""
@@ -99,6 +106,22 @@ class Code:
     def text(self, definition: str) -> str:
         return "\n".join([definition + " {", "entry:", *self.head, *self.lines, "}"])
 
+    def type(self, name: str) -> str:
+        """The LLVM type of values of a type or an LLVM type."""
+        name = LL.get(name, name)
+        return name if self.width == 1 else f"<{self.width} x {name}>"
+
+    def literal(self, value, dtype: str) -> Value:
+        if dtype in PARTS:
+            z = complex(value)
+            return self.literal(z.real, PARTS[dtype]), self.literal(z.imag, PARTS[dtype])
+        text = constant(value, dtype)
+        if self.width > 1:
+            text = "<" + ", ".join([f"{LL[dtype]} {text}"] * self.width) + ">"
+        if dtype not in FLOATS:
+            self._whole[text] = int(value)
+        return text
+
     # -------------------------------------------------------------------------------------------- operations
     def cast(self, x: Value, of: str, to: str) -> Value:
         """`x` of type `of` as a `to`, as C converts."""
@@ -111,10 +134,10 @@ class Code:
                 return self.binary("|", "bool", *[self.cast(v, PARTS[of], "bool") for v in x])
             return self.cast(x[0], PARTS[of], to)
         if to in PARTS:
-            return self.cast(x, of, PARTS[to]), constant(0.0, PARTS[to])
+            return self.cast(x, of, PARTS[to]), self.literal(0.0, PARTS[to])
         if to == "bool":
-            return self.compare("!=", of, x, constant(0, of))
-        a, b = LL[of], LL[to]
+            return self.compare("!=", of, x, self.literal(0, of))
+        a, b = self.type(of), self.type(to)
         if of in FLOATS and to in FLOATS:
             how = "fpext" if to == "float64" else "fptrunc"
         elif of in FLOATS:
@@ -131,7 +154,7 @@ class Code:
     def binary(self, op: str, dtype: str, a: Value, b: Value) -> Value:
         if dtype in PARTS:
             return self._complex(op, PARTS[dtype], a, b)
-        t = LL[dtype]
+        t = self.type(dtype)
         if dtype in FLOATS:
             if op in ARITHMETIC:
                 return self.new(f"f{ARITHMETIC[op]} {t} {a}, {b}")
@@ -161,10 +184,10 @@ class Code:
     def _shift(self, op: str, dtype: str, a: str, b: str) -> str:
         """Shifts in 64 bits where the count may reach the width of the type."""
         how = "shl" if op == "<<" else "ashr" if signed(dtype) else "lshr"
-        if BITS[dtype] == 64 or (b.isdigit() and int(b) < BITS[dtype]):
-            return self.new(f"{how} {LL[dtype]} {a}, {b}")
+        if BITS[dtype] == 64 or 0 <= self._whole.get(b, -1) < BITS[dtype]:
+            return self.new(f"{how} {self.type(dtype)} {a}, {b}")
         far = "int64" if signed(dtype) else "uint64"
-        out = self.new(f"{how} i64 {self.cast(a, dtype, far)}, {self.cast(b, dtype, far)}")
+        out = self.new(f"{how} {self.type(far)} {self.cast(a, dtype, far)}, {self.cast(b, dtype, far)}")
         return self.cast(out, far, dtype)
 
     def _division(self, op: str, dtype: str, a: str, b: str) -> str:
@@ -194,23 +217,23 @@ class Code:
 
     def _float_division(self, op: str, dtype: str, x: str, y: str) -> str:
         """Python's floor division of floats (Objects/floatobject.c) with IEEE results where y = 0."""
-        zero, one = constant(0.0, dtype), constant(1.0, dtype)
+        zero, one = self.literal(0.0, dtype), self.literal(1.0, dtype)
         f = lambda op, a, b: self.binary(op, dtype, a, b)
-        rest = self.new(f"frem {LL[dtype]} {x}, {y}")
+        rest = self.new(f"frem {self.type(dtype)} {x}, {y}")
         below = self.compare("<", dtype, y, zero)
         nonzero = self.compare("!=", dtype, rest, zero)
         differ = self.binary("^", "bool", below, self.compare("<", dtype, rest, zero))
         differ = self.binary("&", "bool", nonzero, differ)
         if op == "%":
             out = self.select(dtype, differ, f("+", rest, y), rest)
-            edge = self.select(dtype, below, constant(-0.0, dtype), zero)
+            edge = self.select(dtype, below, self.literal(-0.0, dtype), zero)
             return self.select(dtype, nonzero, out, edge)
         quotient = f("/", f("-", x, rest), y)
         quotient = self.select(dtype, differ, f("-", quotient, one), quotient)
         floor = self.math("floor", dtype, (quotient,))
-        up = self.compare(">", dtype, f("-", quotient, floor), constant(0.5, dtype))
+        up = self.compare(">", dtype, f("-", quotient, floor), self.literal(0.5, dtype))
         floor = self.select(dtype, up, f("+", floor, one), floor)
-        some = self.new(f"fcmp one {LL[dtype]} {quotient}, {zero}")
+        some = self.new(f"fcmp one {self.type(dtype)} {quotient}, {zero}")
         out = self.select(dtype, some, floor, f("/", f("*", f("*", quotient, quotient), x), y))
         return self.select(dtype, self.compare("==", dtype, y, zero), f("/", x, y), out)
 
@@ -222,20 +245,22 @@ class Code:
             return self.binary("&" if op == "==" else "|", "bool", *both)
         how = ORDER[op]
         if dtype in FLOATS:
-            return self.new(f"fcmp {'u' if op == '!=' else 'o'}{how} {LL[dtype]} {a}, {b}")
+            return self.new(f"fcmp {'u' if op == '!=' else 'o'}{how} {self.type(dtype)} {a}, {b}")
         if op not in ("==", "!="):
             how = ("s" if signed(dtype) else "u") + how
-        return self.new(f"icmp {how} {LL[dtype]} {a}, {b}")
+        return self.new(f"icmp {how} {self.type(dtype)} {a}, {b}")
 
     def select(self, dtype: str, c: str, a: Value, b: Value) -> Value:
         if dtype in PARTS:
             return tuple([self.select(PARTS[dtype], c, x, y) for x, y in zip(a, b)])
-        return self.new(f"select i1 {c}, {LL[dtype]} {a}, {LL[dtype]} {b}")
+        t = self.type(dtype)
+        return self.new(f"select {self.type('bool')} {c}, {t} {a}, {t} {b}")
 
     def negative(self, dtype: str, x: Value) -> Value:
         if dtype in PARTS:
             return tuple([self.negative(PARTS[dtype], v) for v in x])
-        return self.new(f"fneg {LL[dtype]} {x}" if dtype in FLOATS else f"sub {LL[dtype]} 0, {x}")
+        t = self.type(dtype)
+        return self.new(f"fneg {t} {x}" if dtype in FLOATS else f"sub {t} {self.literal(0, dtype)}, {x}")
 
     def absolute(self, dtype: str, x: Value) -> str:
         if dtype in PARTS:
@@ -244,17 +269,18 @@ class Code:
             return self.math("fabs", dtype, (x,))
         if not signed(dtype):
             return x
-        return self.select(dtype, self.compare("<", dtype, x, "0"), self.negative(dtype, x), x)
+        below = self.compare("<", dtype, x, self.literal(0, dtype))
+        return self.select(dtype, below, self.negative(dtype, x), x)
 
     def math(self, name: str, dtype: str, args: Sequence[Value]) -> str:
         """math.NAME of floats of one type."""
         if dtype not in FLOATS:
             raise Unprintable(f"{name} of {dtype}")
-        t = LL[dtype]
+        t = self.type(dtype)
         if name == "fmod":
             return self.new(f"frem {t} {args[0]}, {args[1]}")
         if name in INTRINSICS or name == "fma":
-            symbol = f"llvm.{name}.{FLOATS[dtype]}"
+            symbol = f"llvm.{name}.{f'v{self.width}' if self.width > 1 else ''}{FLOATS[dtype]}"
         elif name in LIBRARY:
             symbol = name + ("f" if dtype == "float32" else "")
         else:
@@ -263,32 +289,99 @@ class Code:
 
     def call(self, symbol: str, result: str, args: Sequence[str]) -> str:
         """Call a pure function that the module declares."""
-        kinds = ", ".join([a.split()[0] for a in args])
+        kinds = ", ".join([a[:a.index(">") + 1] if a[0] == "<" else a.split()[0] for a in args])
         self.module.declare(f"declare {result} @{symbol}({kinds})" + ("" if symbol[:5] == "llvm." else " #0"))
         return self.new(f"call {result} @{symbol}({', '.join(args)})")
 
 
 class Module:
-    """LLVM IR of one module: declarations, definitions and loop metadata."""
+    """LLVM IR of one module: declarations and definitions."""
 
     def __init__(self) -> None:
         self.declared: dict[str, None] = {}
         self.defined: dict[Any, tuple[str, str]] = {}  # device functions: symbol and type of the result
         self.functions: list[str] = []
-        self.metadata: list[str] = []
 
     def declare(self, text: str) -> None:
         self.declared[text] = None
 
-    def note(self, text: str) -> str:
-        """A metadata node; `SELF` in it is the node."""
-        name = f"!{len(self.metadata)}"
-        self.metadata.append(f"{name} = distinct !{{{text.replace('SELF', name)}}}")
-        return name
-
     def text(self) -> str:
         pure = "attributes #0 = { nounwind willreturn memory(none) }"
-        return "\n".join([*self.declared, *self.functions, pure, *self.metadata, ""])
+        return "\n".join([*self.declared, *self.functions, pure, ""])
+
+
+class _Vectors:
+    """Whether and how a loop whose iterations are free of each other is printed as vector code."""
+
+    def __init__(self, loop: For):
+        self.var = loop.var
+        self.places: dict[str, Expr] = {}  # index values that the body names
+        self.count, self.size, self.strided, self.scattered, self.narrow = 0, 1, False, False, False
+        self.possible = loop.free and all(isinstance(s, Do) for s in loop.body)
+        if self.possible:
+            effects = [e for s in loop.body if isinstance(s, Do) for e in s.effects]
+            self.possible = all([self._effect(e) for e in effects])
+
+    def _effect(self, e: Let | Set | Store) -> bool:
+        if isinstance(e, Set):
+            return False
+        if isinstance(e, Let) and e.value.op.startswith(("index", "min")):
+            self.places[e.name] = e.value
+            return True
+        if isinstance(e, Store):
+            step = self.step(e.place)
+            self.scattered |= step is None
+            self.narrow |= _bytes(e.array) < 4
+            if step == 0:
+                return False
+        seen: set[int] = set()
+        stack = [e.value]
+        while stack:
+            x = stack.pop()
+            if id(x) in seen:
+                continue
+            seen.add(id(x))
+            if x.op == "load":
+                step = self.step(x.args[0])
+                self.strided |= step is None
+                self.narrow |= step == 1 and _bytes(x.value) < 4
+            elif (x.op == "name" and (x.value == self.var or x.value in self.places)) or not _vector_op(x):
+                return False
+            else:
+                stack += x.args
+            dtype = PARTS.get(kind(x), kind(x))
+            self.size = max(self.size, 1 if dtype == "bool" else np.dtype(dtype).itemsize)
+        self.count += len(seen)
+        return True
+
+    def step(self, e: Expr) -> int | None:
+        """How far an index moves from one iteration to the next: 0, 1, or None for any other number."""
+        if e.op == "name":
+            named = self.places.get(e.value)
+            return 1 if e.value == self.var else 0 if named is None else self.step(named)
+        steps = [self.step(a) for a in e.args]
+        if not any(steps) and None not in steps:
+            return 0
+        if e.op == "index+" and sorted(map(str, steps)) == ["0", "1"]:
+            return 1
+        return 1 if e.op == "index-" and steps == [1, 0] else None
+
+    def width(self, register: int) -> int:
+        """Elements a vector operation does: those of a register, or of several to hide latency."""
+        several = 1 if self.strided or self.scattered or self.count > 48 else 2 if self.count > 8 else 4
+        return max(min(register // self.size * several, 64), 1)
+
+
+VECTOR_MATH = {"math.sqrt", "math.copysign", "fma", "rint", *ROUND}
+
+
+def _vector_op(e: Expr) -> bool:
+    """Whether an operation has a vector form that is faster than one for each element."""
+    if e.op.startswith(("call.", "index")) or e.op in ("%", "//", "**", "min"):
+        return False
+    if e.op == "abs" and kind(e.args[0]) in PARTS:
+        return False
+    return not e.op.startswith("math.") or e.op in VECTOR_MATH
 
 
 class _Printer(Code):
@@ -297,21 +390,21 @@ class _Printer(Code):
     def __init__(self, module: Module, nest: Nest, symbol: str):
         super().__init__(module)
         self.nest = nest
-        self.names: dict[str, tuple[Value, str]] = {}  # values: (name, type)
+        self.names: dict[str, tuple[Value, str, int]] = {}  # values: (name, type, width)
         self.variables: dict[str, tuple[Any, str]] = {}  # places on the stack
         self.lanes: dict[str, str] = {}
-        self.group: str | None = None  # the access group of the innermost loop
-        params = []
-        for p in nest.params:
+        self.held: dict[str, tuple[int, int, str]] = {}  # what a lane array holds: first, count, the vector
+        self.vectors: _Vectors | None = None  # of the vector loop around
+        self.mask: tuple[str, str] | None = None  # of its last elements; and the last element's number
+        self.register, self.masks = registers()
+        for k, p in enumerate(nest.params):  # arguments are 64-bit words (jit.py)
+            word = self.new(f"getelementptr i64, ptr %args, i64 {k}")
+            self.put(f"%{p.name} = load {'ptr' if p.array else LL[p.code]}, ptr {word}")
             if p.array is None:
-                params.append(f"{LL[p.code]} %{p.name}")
-                self.names[p.name] = f"%{p.name}", p.code
-            else:
-                params.append(f"ptr {'noalias ' if nest.apart else ''}%{p.name}")
+                self.names[p.name] = f"%{p.name}", p.code, 1
         self.statements(nest.body)
         self.put("ret void")
-        head = f"define internal void @{symbol}({', '.join(params)}) noinline nounwind"
-        module.functions.append(self.text(head))
+        module.functions.append(self.text(f"define void @{symbol}(ptr noalias %args) nounwind"))
 
     # -------------------------------------------------------------------------------------------- statements
     def statements(self, body: Sequence[Statement]) -> None:
@@ -323,45 +416,107 @@ class _Printer(Code):
             else:
                 self.effects(s)
 
+    def enter(self, label: str) -> None:
+        super().enter(label)
+        self.held.clear()
+
     def loop(self, s: For) -> None:
         start, stop = self.values([s.start, s.stop])
+        outer = self.names.get(s.var)
+        count = int(stop) - int(start) if start.isdigit() and stop.isdigit() and s.step == 1 else 0
+        vectors = _Vectors(s) if s.step == 1 else None
+        if vectors is not None and vectors.possible:
+            if 0 < count <= LANES and count & (count - 1) == 0 and not vectors.strided:
+                self.vector(s, vectors, count, start)
+            elif vectors.width(self.register) > 1:
+                self.vector_loop(s, vectors, start, stop)
+            else:
+                self.scalar_loop(s, start, stop)
+        else:
+            self.scalar_loop(s, start, stop)
+        if outer is not None:
+            self.names[s.var] = outer
+        else:
+            self.names.pop(s.var, None)
+
+    def scalar_loop(self, s: For, start: str, stop: str) -> None:
         head, body, after, before = self.label(), self.label(), self.label(), self.block
         self.jump(head)
         self.enter(head)
-        at = len(self.lines)
-        var, on = f"%{s.var}.{head}", self.new(f"icmp slt i64 %{s.var}.{head}, {stop}")
-        self.branch(on, body, after)
+        at, var = len(self.lines), f"%{s.var}.{head}"
+        self.branch(self.new(f"icmp slt i64 {var}, {stop}"), body, after)
         self.enter(body)
-        inner = s.free and not any(isinstance(t, For) for t in s.body)
-        outer, self.group = self.group, self.module.note("") if inner else None
-        shadowed, self.names[s.var] = self.names.get(s.var), (var, "int64")
+        self.names[s.var] = var, "int64", 1
         self.statements(s.body)
-        if shadowed is None:
-            del self.names[s.var]
-        else:
-            self.names[s.var] = shadowed
         step = self.new(f"add nuw nsw i64 {var}, {s.step}")
         self.lines.insert(at, f"  {var} = phi i64 [ {start}, %{before} ], [ {step}, %{self.block} ]")
-        note = ""
-        if self.group:
-            apart = self.module.note(f'!"llvm.loop.parallel_accesses", {self.group}')
-            note = f", !llvm.loop {self.module.note(f'SELF, {apart}')}"
-        self.put(f"br label %{head}{note}")
-        self.group = outer
+        self.jump(head)
         self.enter(after)
 
+    def vector_loop(self, s: For, vectors: _Vectors, start: str, stop: str) -> None:
+        """Whole vectors while there are enough elements; the rest as one masked vector, or one by one."""
+        width = vectors.width(self.register)
+        head, body, rest, before = self.label(), self.label(), self.label(), self.block
+        self.jump(head)
+        self.enter(head)
+        at, var = len(self.lines), f"%{s.var}.{head}"
+        step = self.new(f"add nuw nsw i64 {var}, {width}")
+        self.branch(self.new(f"icmp sle i64 {step}, {stop}"), body, rest)
+        self.enter(body)
+        self.vector(s, vectors, width, var)
+        self.lines.insert(at, f"  {var} = phi i64 [ {start}, %{before} ], [ {step}, %{self.block} ]")
+        self.jump(head)
+        self.enter(rest)
+        if vectors.scattered or not self.masks or (vectors.narrow and self.masks < 2):
+            self.scalar_loop(s, var, stop)
+            return
+        tail, after = self.label(), self.label()
+        self.branch(self.new(f"icmp slt i64 {var}, {stop}"), tail, after)
+        self.enter(tail)
+        left = self.new(f"trunc i64 {self.new(f'sub i64 {stop}, {var}')} to i32")
+        self.width = width
+        numbers = "<" + ", ".join([f"i32 {k}" for k in range(width)]) + ">"
+        mask = self.new(f"icmp ult {self.type('i32')} {numbers}, {self.spread(left, 'i32')}")
+        self.width = 1
+        self.mask = mask, self.new(f"sub i64 {stop}, 1")
+        self.vector(s, vectors, width, var)
+        self.mask = None
+        self.jump(after)
+        self.enter(after)
+
+    def vector(self, s: For, vectors: _Vectors, width: int, at: str) -> None:
+        """The body for elements `at` … `at` + width - 1 at once."""
+        self.names[s.var] = at, "int64", 1
+        self.vectors, self.width = vectors if width > 1 else None, width
+        self.statements(s.body)
+        self.vectors, self.width = None, 1
+
     def effects(self, s: Do) -> None:
-        places = [e.place for e in s.effects if isinstance(e, Store)]
-        values = self.values([*[e.value for e in s.effects], *places])
-        where = iter(values[len(s.effects):])
-        for e, value in zip(s.effects, values):
+        effects = [e for e in s.effects if not self.placed(e)]
+        values = self.values([e.value for e in effects])
+        places = [self.index(e.place) if isinstance(e, Store) else "" for e in effects]
+        for e, value, place in zip(effects, values, places):
             dtype = kind(e.value)
             if isinstance(e, Store):
-                self.store(e.array, next(where), self.cast(value, dtype, e.array.compute))
+                self.store(e, place, self.cast(value, dtype, e.array.compute))
             elif isinstance(e, Let):
-                self.names[e.name] = value, dtype
+                self.names[e.name] = value, dtype, self.width
             else:
                 self.set(e, value, dtype)
+
+    def placed(self, e: Let | Set | Store) -> bool:
+        """Whether `e` names an index in a vector loop: kept as the first element's."""
+        if self.vectors is None or not isinstance(e, Let) or e.name not in self.vectors.places:
+            return False
+        self.names[e.name] = self.index(e.value), "int64", 1
+        return True
+
+    def index(self, e: Expr) -> str:
+        """An index; in a vector loop the first element's."""
+        width, self.width = self.width, 1
+        value, = self.values([e])
+        self.width = width
+        return value
 
     def set(self, e: Set, value: Value, dtype: str) -> None:
         if e.name not in self.variables:
@@ -378,48 +533,165 @@ class _Printer(Code):
         more = "" if part is None else f", i32 {part}"
         return self.new(f"getelementptr inbounds {_memory(array)}, ptr {base}, i64 {index}{more}")
 
-    @property
-    def access(self) -> str:
-        return f", !llvm.access.group {self.group}" if self.group else ""
+    def spread(self, x: str, kind: str) -> str:
+        """A vector of one value."""
+        kind, t = LL.get(kind, kind), self.type(kind)
+        one = self.new(f"insertelement {t} poison, {kind} {x}, i64 0")
+        return self.new(f"shufflevector {t} {one}, {t} poison, <{self.width} x i32> zeroinitializer")
 
-    def load(self, array: Slot, index: str) -> Value:
-        if array.compute in PARTS:
-            t = _part(array)
-            parts = [self.new(f"load {t}, ptr {self.place(array, index, k)}{self.access}") for k in (0, 1)]
-            return tuple([self.new(f"fpext half {v} to float") if t == "half" else v for v in parts])
-        x = self.new(f"load {_memory(array)}, ptr {self.place(array, index)}{self.access}")
+    def elements(self, e: Expr, last: str | None) -> list[str]:
+        """The index of each element of a vector; none after `last`."""
+        assert self.vectors is not None
+        first, name = self.names[self.vectors.var], self.vectors.var
+        kept, out = dict(self.names), []
+        width, self.width = self.width, 1
+        for k in range(width):
+            at = self.new(f"add nuw nsw i64 {first[0]}, {k}")
+            if last is not None:
+                at = self.select("int64", self.compare("<", "int64", at, last), at, last)
+            self.names[name] = at, "int64", 1
+            for n, place in self.vectors.places.items():
+                if n in kept:
+                    self.names[n] = self.values([place])[0], "int64", 1
+            out += self.values([e])
+        self.names, self.width = kept, width
+        return out
+
+    def load(self, e: Expr) -> Value:
+        """An element; in a vector loop those of all iterations."""
+        array: Slot = e.value
+        step = 0 if self.vectors is None else self.vectors.step(e.args[0])
+        parts = [0, 1] if array.compute in PARTS else [None]
+        t = _part(array)
+        if array.name in self.held and (step == 1 or self.width == 1):
+            known = self.taken(array, self.index(e.args[0]))
+            if known is not None:
+                return self.loaded(array, known)
+        if step == 1:
+            out = self.load_vectors(array, self.place(array, self.index(e.args[0])), t, len(parts))
+        elif step == 0:
+            index = self.index(e.args[0])
+            out = [self.new(f"load {t}, ptr {self.place(array, index, p)}") for p in parts]
+            if self.width > 1:
+                out = [self.spread(x, t) for x in out]
+        else:
+            out = ["poison"] * len(parts)
+            for k, index in enumerate(self.elements(e.args[0], self.mask and self.mask[1])):
+                for p in parts:
+                    x = self.new(f"load {t}, ptr {self.place(array, index, p)}")
+                    out[p or 0] = self.new(f"insertelement {self.type(t)} {out[p or 0]}, {t} {x}, i64 {k}")
+        values = [self.loaded(array, x) for x in out]
+        return tuple(values) if len(parts) == 2 else values[0]
+
+    def taken(self, array: Slot, index: str) -> str | None:
+        """Elements of a lane array from the vector that was stored there last."""
+        first, count, x = self.held[array.name]
+        at = int(index) - first if index.isdigit() else -1
+        if at < 0 or at + self.width > count:
+            return None
+        many = f"<{count} x {_part(array)}>"
+        if self.width == 1:
+            return self.new(f"extractelement {many} {x}, i64 {at}")
+        pick = ", ".join([f"i32 {k}" for k in range(at, at + self.width)])
+        return self.new(f"shufflevector {many} {x}, {many} poison, <{self.width} x i32> <{pick}>")
+
+    def load_vectors(self, array: Slot, place: str, t: str, parts: int) -> list[str]:
+        """One vector of neighbours; or that of the real and that of the imaginary parts."""
+        n = self.width * parts
+        many, align = f"<{n} x {t}>", ALIGN[t]
+        if self.mask is None or array.name in self.lanes:
+            x = self.new(f"load {many}, ptr {place}, align {align}")
+        else:
+            x = self.masked(f"{many} @llvm.masked.load", n, t, f"ptr {place}, i32 {align}",
+                            f", {many} zeroinitializer")
+        if parts == 1:
+            return [x]
+        pick = lambda k: ", ".join([f"i32 {2 * i + k}" for i in range(self.width)])
+        return [self.new(f"shufflevector {many} {x}, {many} poison, <{self.width} x i32> <{pick(k)}>")
+                for k in (0, 1)]
+
+    def masked(self, symbol: str, n: int, t: str, args: str, more: str = "", value: str = "") -> str:
+        """Call a masked load or store of n elements of LLVM type t."""
+        assert self.mask is not None
+        mask, many = self.mask[0], f"<{n} x {t}>"
+        if n > self.width:
+            twice = ", ".join([f"i32 {i // 2}" for i in range(n)])
+            one = f"<{self.width} x i1>"
+            mask = self.new(f"shufflevector {one} {mask}, {one} poison, <{n} x i32> <{twice}>")
+        suffix = f".v{n}{ {'float': 'f32', 'double': 'f64', 'half': 'f16'}.get(t, t) }.p0"
+        last = f", {many}" if more else ""
+        before = f"{many}, " if value else ""
+        self.module.declare(f"declare {symbol}{suffix}({before}ptr, i32, <{n} x i1>{last})")
+        text = f"call {symbol}{suffix}({f'{many} {value}, ' if value else ''}{args}, <{n} x i1> {mask}{more})"
+        if value:
+            self.put(text)
+            return ""
+        return self.new(text)
+
+    def loaded(self, array: Slot, x: str) -> str:
+        """What memory held as the value it is."""
         if array.memory == "bool":
-            return self.new(f"icmp ne i8 {x}, 0")
+            return self.compare("!=", "uint8", x, self.literal(0, "uint8"))
         if array.memory == "bfloat16":
-            wide = self.new(f"zext i16 {x} to i32")
-            return self.new(f"bitcast i32 {self.new(f'shl i32 {wide}, 16')} to float")
-        return self.new(f"fpext half {x} to float") if array.memory == "float16" else x
+            wide = self.binary("<<", "uint32", self.cast(x, "uint16", "uint32"), self.literal(16, "uint32"))
+            return self.new(f"bitcast {self.type('uint32')} {wide} to {self.type('float32')}")
+        if array.memory in ("float16", "complex32"):
+            return self.new(f"fpext {self.type('half')} {x} to {self.type('float32')}")
+        return x
 
-    def store(self, array: Slot, index: str, x: Value) -> None:
-        if array.compute in PARTS:
-            t = _part(array)
-            for k, v in enumerate(x):
-                v = self.new(f"fptrunc float {v} to half") if t == "half" else v
-                self.put(f"store {t} {v}, ptr {self.place(array, index, k)}{self.access}")
-            return
+    def kept(self, array: Slot, x: str) -> str:
+        """A value as memory holds it."""
         if array.memory == "bool":
-            x = self.new(f"zext i1 {x} to i8")
-        elif array.memory == "bfloat16":
-            x = self.bfloat16(x)
-        elif array.memory == "float16":
-            x = self.new(f"fptrunc float {x} to half")
-        self.put(f"store {_memory(array)} {x}, ptr {self.place(array, index)}{self.access}")
+            return self.cast(x, "bool", "uint8")
+        if array.memory == "bfloat16":
+            return self.bfloat16(x)
+        if array.memory in ("float16", "complex32"):
+            return self.new(f"fptrunc {self.type('float32')} {x} to {self.type('half')}")
+        return x
+
+    def store(self, s: Store, index: str, x: Value) -> None:
+        array = s.array
+        values = [self.kept(array, v) for v in (x if array.compute in PARTS else [x])]
+        parts, t = ([0, 1] if array.compute in PARTS else [None]), _part(array)
+        self.held.pop(array.name, None)
+        if self.vectors is None:
+            for v, p in zip(values, parts):
+                self.put(f"store {t} {v}, ptr {self.place(array, index, p)}")
+        elif self.vectors.step(s.place) == 1:
+            self.store_vectors(array, index, t, values)
+        else:
+            for k, each in enumerate(self.elements(s.place, None)):
+                for v, p in zip(values, parts):
+                    one = self.new(f"extractelement {self.type(t)} {v}, i64 {k}")
+                    self.put(f"store {t} {one}, ptr {self.place(array, each, p)}")
+
+    def store_vectors(self, array: Slot, index: str, t: str, values: list[str]) -> None:
+        x, n, place, align = values[0], self.width * len(values), self.place(array, index), ALIGN[t]
+        if len(values) == 2:
+            order = ", ".join([f"i32 {i // 2 + i % 2 * self.width}" for i in range(n)])
+            each = self.type(t)
+            x = self.new(f"shufflevector {each} {x}, {each} {values[1]}, <{n} x i32> <{order}>")
+        many = f"<{n} x {t}>"
+        if self.mask is None:
+            self.put(f"store {many} {x}, ptr {place}, align {align}")
+            if array.name in self.lanes and len(values) == 1 and index.isdigit():
+                self.held[array.name] = int(index), n, x
+        elif array.name in self.lanes and len(values) == 1:  # a whole store, which a later load can take from
+            old = self.new(f"load {many}, ptr {place}, align {align}")
+            x = self.new(f"select <{n} x i1> {self.mask[0]}, {many} {x}, {many} {old}")
+            self.put(f"store {many} {x}, ptr {place}, align {align}")
+        else:
+            self.masked("void @llvm.masked.store", n, t, f"ptr {place}, i32 {align}", value=x)
 
     def bfloat16(self, x: str) -> str:
         """Rounded to nearest even; NaN keeps its upper bits and becomes quiet (jit.py)."""
-        u = self.new(f"bitcast float {x} to i32")
-        top = self.new(f"lshr i32 {u}, 16")
-        odd = self.new(f"and i32 {top}, 1")
-        half = self.new(f"add i32 {odd}, 32767")
-        near = self.new(f"lshr i32 {self.new(f'add i32 {u}, {half}')}, 16")
-        quiet = self.new(f"or i32 {top}, 64")
-        nan = self.new(f"fcmp uno float {x}, {x}")
-        return self.new(f"trunc i32 {self.new(f'select i1 {nan}, i32 {quiet}, i32 {near}')} to i16")
+        f = lambda op, a, b: self.binary(op, "uint32", a, b)
+        k = lambda n: self.literal(n, "uint32")
+        u = self.new(f"bitcast {self.type('float32')} {x} to {self.type('uint32')}")
+        top = f(">>", u, k(16))
+        near = f(">>", f("+", u, f("+", f("&", top, k(1)), k(32767))), k(16))
+        nan = self.new(f"fcmp uno {self.type('float32')} {x}, {x}")
+        return self.cast(self.select("uint32", nan, f("|", top, k(64)), near), "uint32", "uint16")
 
     # -------------------------------------------------------------------------------------------- expressions
     def values(self, roots: Sequence[Expr]) -> list[Value]:
@@ -431,24 +703,27 @@ class _Printer(Code):
             if id(e) in known:
                 stack.pop()
                 continue
-            missing = [a for a in e.args if id(a) not in known]
+            args = () if e.op == "load" else e.args
+            missing = [a for a in args if id(a) not in known]
             if missing:
                 stack += reversed(missing)
                 continue
             stack.pop()
-            known[id(e)] = self.value(e, [known[id(a)] for a in e.args])
+            known[id(e)] = self.value(e, [known[id(a)] for a in args])
         return [known[id(r)] for r in roots]
 
     def value(self, e: Expr, a: list[Value]) -> Value:
         op, dtype = e.op, kind(e)
         of = kind(e.args[0]) if e.args else dtype
         if op == "const":
-            return constant(e.value, dtype)
+            return self.literal(e.value, dtype)
         if op == "name":
             return self.name(e)
         if op == "load":
-            return self.load(e.value, a[0])
+            return self.load(e)
         if op.startswith("index"):
+            if a[0].isdigit() and a[1].isdigit():
+                return str(FOLD[op[5:]](int(a[0]), int(a[1])))
             return self.new(f"{INDEX[op[5:]]} i64 {a[0]}, {a[1]}")
         if op == "min":
             return self.select("int64", self.compare("<", "int64", *a), *a)
@@ -458,10 +733,9 @@ class _Printer(Code):
             return self.cast(a[0], of, dtype)
         if op == "neg":
             return self.negative(dtype, a[0])
-        if op == "not":
-            return self.new(f"xor i1 {self.cast(a[0], of, 'bool')}, true")
-        if op == "~":
-            return self.new(f"xor {LL[dtype]} {a[0]}, -1")
+        if op in ("not", "~"):
+            x = self.cast(a[0], of, dtype)
+            return self.binary("^", dtype, x, self.literal(1 if dtype == "bool" else -1, dtype))
         if op == "abs":
             return self.absolute(of, a[0])
         if op in ("real", "imag"):
@@ -471,16 +745,14 @@ class _Printer(Code):
         if op == "conj":
             return a[0][0], self.negative(PARTS[dtype], a[0][1])
         if op in ("bits", "from_bits"):
-            return self.new(f"bitcast {LL[of]} {a[0]} to {LL[dtype]}")
+            return self.new(f"bitcast {self.type(of)} {a[0]} to {self.type(dtype)}")
         if op in ("fma", "rint", *ROUND):
             return self.math(op, dtype, a)
         if op.startswith("math."):
             return self.math(op[5:], dtype, a)
         if op == "round":
-            if e.value == "float16":
-                return self.new(f"fpext half {self.new(f'fptrunc float {a[0]} to half')} to float")
-            wide = self.new(f"zext i16 {self.bfloat16(a[0])} to i32")
-            return self.new(f"bitcast i32 {self.new(f'shl i32 {wide}, 16')} to float")
+            array = Slot("", e.value)
+            return self.loaded(array, self.kept(array, a[0]))
         if op.startswith("call."):
             from .device import define
             types = [kind(x) for x in e.args]
@@ -493,11 +765,15 @@ class _Printer(Code):
 
     def name(self, e: Expr) -> Value:
         if e.value in self.names:
-            value, dtype = self.names[e.value]
-            return self.cast(value, dtype, kind(e))
-        places, dtype = self.variables[e.value]
-        parts = [self.new(f"load {LL[PARTS.get(dtype, dtype)]}, ptr {p}") for p in places]
-        return self.cast(tuple(parts) if dtype in PARTS else parts[0], dtype, kind(e))
+            value, dtype, width = self.names[e.value]
+        else:
+            places, dtype = self.variables[e.value]
+            parts = [self.new(f"load {LL[PARTS.get(dtype, dtype)]}, ptr {p}") for p in places]
+            value, width = tuple(parts) if dtype in PARTS else parts[0], 1
+        if width < self.width:
+            value = (tuple([self.spread(v, PARTS[dtype]) for v in value]) if dtype in PARTS else
+                     self.spread(value, dtype))
+        return self.cast(value, dtype, kind(e))
 
 
 def kind(e: Expr) -> str:
@@ -511,16 +787,27 @@ def kind(e: Expr) -> str:
 
 def _memory(array: Slot) -> str:
     """The LLVM type of an element in memory."""
-    if array.compute in PARTS:
-        return f"{{{_part(array)}, {_part(array)}}}"
-    if array.memory == "float16":
-        return "half"
-    return "i16" if array.memory in MEMORY else "i8" if array.memory == "bool" else LL[array.memory]
+    return f"{{{_part(array)}, {_part(array)}}}" if array.compute in PARTS else _part(array)
 
 
 def _part(array: Slot) -> str:
-    """The LLVM type of the parts of complex numbers in memory."""
-    return "half" if array.memory == "complex32" else LL[PARTS[array.memory]]
+    """The LLVM type of an element, or of the parts of a complex one, in memory."""
+    memory = PARTS.get(array.memory, array.memory)
+    return {"float16": "half", "complex32": "half", "bfloat16": "i16", "bool": "i8"}.get(memory) or LL[memory]
+
+
+def _bytes(array: Slot) -> int:
+    return ALIGN[_part(array)]
+
+
+@functools.cache
+def registers() -> tuple[int, int]:
+    """(bytes of a vector register, 2 where masks serve elements of every size, 1 of 4 and 8 bytes, 0 of
+    none) of this CPU."""
+    features = jit.host()[1]
+    if "+avx512bw" in features:
+        return 64, 2
+    return (32, 1) if "+avx2" in features else (16, 0)
 
 
 # ------------------------------------------------------------------------------------------------ compilation
@@ -550,15 +837,14 @@ def _native(nest: Nest) -> jit.Native:
     if jit.DEBUG >= 4:
         print(f"# {nest.signature}\n{nest.source}", file=sys.stderr)
     key = "n" + hashlib.sha256(repr((text, nest.signature, jit.host())).encode()).hexdigest()[:32]
-    return jit.compiled(key, nest, nest.signature, lambda: _object_code(text, nest.signature, key))
+    return jit.compiled(key, nest, nest.signature, lambda: _object_code(text, key))
 
 
-def _object_code(text: str, signature: tuple[str, ...], key: str) -> bytes:
+def _object_code(text: str, key: str) -> bytes:
     engine = jit.engine()
-    text = text.replace("@kernel(", f"@{key}(") + jit.entry(key, key, signature, False)
-    module = engine.ll.parse_assembly(text)
+    module = engine.ll.parse_assembly(text.replace("@kernel(", f"@{key}("))
     module.verify()
     engine.optimise(module)
     if jit.DEBUG >= 5:
         print(module, file=sys.stderr)
-    return b"-" + engine.machine.emit_object(module)
+    return b"w" + engine.machine.emit_object(module)

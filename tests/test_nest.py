@@ -286,6 +286,17 @@ def test_row_passes(memory_):
         both(nest, 3, [(3 * n, memory_), (3, "float32")], [x, w, b, 0, 0, 0, 0, 0, n, 1, n, 0, 0, n, n, n, n])
 
 
+@pytest.mark.parametrize("register", ((32, 1), (16, 0)), ids=str)
+def test_narrower_vectors(register, monkeypatch):
+    """What CPUs without AVX-512 get: other widths, and rests element by element."""
+    monkeypatch.setattr(llvm, "registers", lambda: register)
+    for name_, dtype in (("exp", "float32"), ("add.op", "int8"), ("mul", "complex64"), ("neg", "bfloat16")):
+        for layout in LAYOUTS:
+            pointwise(registry[name_], dtype, layout)
+    reduction(registry["sum"], "float32", "rows")
+    reduction(registry["amax"], "float64", "columns")
+
+
 # ------------------------------------------------------------------------------------------ LLVM text
 def test_device_functions_are_translated():
     """Every function of kernels/special.py has a form in LLVM IR, with numba's bits."""
