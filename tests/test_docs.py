@@ -35,6 +35,10 @@ def test_the_essay_runs(tmp_path):
     assert before > 3 * after
 
 
+def test_the_page_on_deployment_runs(tmp_path):
+    run("".join(blocks(ROOT / "docs" / "deployment.md")), tmp_path)
+
+
 @pytest.mark.parametrize("i", range(len(blocks(ROOT / "README.md"))))
 def test_the_readme_runs(i, tmp_path):
     run(blocks(ROOT / "README.md")[i], tmp_path)

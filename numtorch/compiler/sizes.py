@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Any
 
 MOST = 3       # the degree of a monomial; 2 in one symbol (attention scores are quadratic in the length)
-CHECKS = 2     # documents that do not decide the polynomials but must agree with them
 
 
 class Differs(Exception):
@@ -24,14 +23,14 @@ def monomials(symbols: int) -> list[tuple[int, ...]]:
     return [e for e in itertools.product(range(3), repeat=symbols) if sum(e) <= MOST]
 
 
-def points(smallest: Sequence[int]) -> list[tuple[int, ...]]:
-    """Sizes to trace at: as many as there are monomials, in general position, and some to check by."""
-    basis = monomials(len(smallest))
+def points(first: Sequence[int], last: Sequence[int]) -> list[tuple[int, ...]]:
+    """Sizes to trace at, from `first` (four of them in a row, where division that rounds shows) to `last`: as
+    many as there are monomials, in general position, and some to check by."""
+    basis = monomials(len(first))
     rows: list[list[Fraction]] = []
     found: list[tuple[int, ...]] = []
-    grid = sorted(itertools.product((0, 1, 2, 3), repeat=len(smallest)), key=lambda d: (sum(d), d))
-    for steps in grid:
-        p = tuple([n + d for n, d in zip(smallest, steps)])
+    for steps in sorted(itertools.product(range(4), repeat=len(first)), key=lambda d: (sum(d), d)):
+        p = tuple([n + d for n, d in zip(first, steps)])
         row = [Fraction(power(p, e)) for e in basis]
         for r in rows:
             lead = next(i for i, v in enumerate(r) if v)
@@ -43,8 +42,25 @@ def points(smallest: Sequence[int]) -> list[tuple[int, ...]]:
             found.append(p)
         if len(found) == len(basis):
             break
-    far = [tuple([2 * n + 5 + 2 * i for i, n in enumerate(smallest)]), tuple([n + 3 for n in smallest])]
-    return found + [p for p in far[:CHECKS] if p not in found]
+    return found + [p for p in (tuple(last), tuple([n + 3 for n in first])) if p not in found]
+
+
+def ranges(example: Sequence[int], least: Sequence[int],
+           most: Sequence[int | None]) -> list[tuple[list, list]]:
+    """Where to trace, (first, last) sizes: above the example, or below it where the function takes no larger
+    sizes. ValueError where a range holds too few sizes to tell."""
+    up: tuple[list, list] = ([], [])
+    down: tuple[list, list] = ([], [])
+    for n, a, b in zip(example, least, most):
+        low = max(a, 2)
+        if b is not None and b < low + 4:
+            raise ValueError(f"a size from {a} to {b} varies too little to be told from a fixed one")
+        top = max(n, low) if b is None else min(max(n, low), b - 4)
+        up[0].append(top)
+        up[1].append(2 * top + 5 if b is None else min(2 * top + 5, b))
+        down[0].append(low)
+        down[1].append(max(n, low + 4))
+    return [up, down]
 
 
 def power(sizes: Sequence[int], exponents: Sequence[int]) -> int:
@@ -164,14 +180,12 @@ def vary(doc: Any) -> bool:
     return type(doc) is list and any(vary(d) for d in doc)
 
 
-def generalise(trace: Callable[[tuple[int, ...]], Any], smallest: Sequence[int]) -> Any:
-    """The document of trace(sizes) for all sizes from `smallest` on. Differs where sizes make different
+def generalise(trace: Callable[[tuple[int, ...]], Any], where: Sequence[tuple[int, ...]]) -> Any:
+    """The document of trace(sizes) for all sizes, from that at some. Differs where sizes make different
     graphs; what `trace` raises where it cannot run at one."""
-    at_ = points([max(n, 2) for n in smallest])
-    docs = []
-    for p in at_:
+    docs: list[Any] = []
+    for p in where:
         docs.append(trace(p))
         if len(docs[-1]["graph"]["nodes"]) != len(docs[0]["graph"]["nodes"]):
             raise Differs("the number of operations changes")
-    return Fit(at_).join(docs)
-
+    return Fit(where).join(docs)

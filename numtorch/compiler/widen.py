@@ -53,8 +53,18 @@ def widened(trace: Callable[[list], Recording], base: Recording, free: Sequence[
             raise sizes.Differs("a constant changes")
         made.append(r)
         return r.doc
-    doc = sizes.generalise(at, [max(base.doc["args"][f.at[0][0]]["tensor"][1][f.at[0][1]], f.least, 2)
-                                for f in free])
+    example = [base.doc["args"][f.at[0][0]]["tensor"][1][f.at[0][1]] for f in free]
+    up, down = sizes.ranges(example, [f.least for f in free], [f.most for f in free])
+    try:
+        doc = sizes.generalise(at, sizes.points(*up))
+    except (RuntimeError, ValueError, IndexError, AssertionError):
+        made.clear()
+        try:
+            doc = sizes.generalise(at, sizes.points(*down))
+        except sizes.Differs:
+            doc = None
+        if doc is None:
+            raise
     doc["symbols"] = [{"name": f.name, "at": f.at, "min": f.least, "max": f.most} for f in free]
     return Recording(doc, made[0].constants)
 
