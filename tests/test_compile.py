@@ -311,3 +311,83 @@ def test_under_a_profiler():
     assert not compiled.entries
     same(x.tanh() + 1, compiled(x))
     assert len(compiled.entries) == 1
+
+
+def test_numbers_that_vary_reach_the_backward_pass_and_item():
+    def f(x, k):
+        return x * x / (k + 1)
+
+    def reads(x, y, k):
+        v = (x * k).item()
+        return y * v + (x + v).item()
+    compiled, second = T.compile(f), T.compile(reads)
+    for k in (1, 2, 3, 4, 5):
+        x, y = T.ones(2, requires_grad=True), T.ones(2, requires_grad=True)
+        f(x, k).sum().backward()
+        compiled(y, k).sum().backward()
+        same(x.grad, y.grad)
+        same(reads(T.tensor(k + 1.0), T.ones(2), k), second(T.tensor(k + 1.0), T.ones(2), k))
+    assert len(compiled.entries) == 2 and len(second.entries) == 2
+
+
+def test_results_keep_the_history_they_have():
+    held = [T.zeros(2)]
+
+    def f(x):
+        y = x.sigmoid()
+        z = (x * 2).tanh()
+        T.autograd.grad(z.sum(), x)
+        held[0] = y
+        return y, z, y.detach().requires_grad_(), y
+    compiled = T.compile(f)
+    for _ in range(3):
+        x, a = T.ones(2, requires_grad=True), T.ones(2, requires_grad=True)
+        want, got = f(x), compiled(a)
+        same(want, got)
+        assert got[3] is got[0] is held[0] and got[2].is_leaf
+        with pytest.raises(RuntimeError, match="second time"):
+            got[1].sum().backward()
+        want[0].sum().backward()
+        got[0].sum().backward()
+        same(x.grad, a.grad)
+    assert len(compiled.entries) == 1, compiled.notes
+
+
+def test_arguments_with_a_history():
+    def f(x):
+        (x * 3).sum().backward(retain_graph=True)
+        x.t().add_(1)
+        return x[0]
+
+    def double(x, grad_of):
+        x[0] = 5
+        y = x * x
+        return y, T.autograd.grad(y.sum(), grad_of, retain_graph=True)[0] if grad_of is not None else None
+    for fn, view in ((f, False), (lambda x: double(x, None), True), (lambda x: double(x, None), False)):
+        compiled = T.compile(fn)
+        for _ in range(3):
+            found = []
+            for g in (fn, compiled):
+                w = T.ones(3, 2, requires_grad=True)
+                base = w * 2
+                out = g(base[1:] if view else base)
+                (out[0] if isinstance(out, tuple) else out).sum().backward()
+                base.sum().backward() if view else None
+                found.append((w.grad, base, base._version))
+            same(found[0], found[1])
+
+
+def test_versions_count_as_they_do_eagerly():
+    w = T.ones(3)
+
+    def f(x):
+        x[3:] *= 2
+        x.add_(1).mul_(2)
+        w.add_(1)
+    compiled = T.compile(f)
+    for _ in range(3):
+        x, y, v = T.ones(3), T.ones(3), w._version
+        f(x)
+        compiled(y)
+        assert x._version == y._version > 2 and w._version == v + 2
+    assert len(compiled.entries) == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import Node, Output, edge
+from ..autograd.engine import FREED, Node, Output, edge
 from ..autograd.modes import state
 from ..dispatch import fresh
 from ..kernels import jit
@@ -18,7 +18,7 @@ from .environment import modes
 from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
-from .number import evaluate
+from .number import Float, Int, evaluate
 from .program import Program
 
 PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
@@ -39,7 +39,7 @@ def program_of(graph: Graph, donated: Sequence[tuple[int, int]] = ()) -> Program
 
 
 class Bound:
-    """A program with the numbers of one graph."""
+    """A program with the numbers of one graph. `follows`: some of them are Numbers."""
 
     def __init__(self, graph: Graph, donated: Sequence[tuple[int, int]] = (), followed: dict | None = None):
         self.graph, self.numbers = graph, graph.numbers()
@@ -47,6 +47,7 @@ class Bound:
             places = [(id(n), i) for n in graph.nodes if n.kind in ("map", "fill")
                       for i, v in enumerate(n.ins) if type(v) is not Ref]
             self.numbers = [followed.get(p, v) for p, v in zip(places, self.numbers)]
+        self.follows = any(type(v) is Float or type(v) is Int for v in self.numbers)
         self.program = program_of(graph, donated)
         self.run = self.program.run
 
@@ -72,7 +73,7 @@ class Backward:
             arrays[at] = t.storage.array
         for at, g, (layout, dtype) in zip(self.arrive, grads, self.metas):
             arrays[at] = _dense(g, layout, dtype)
-        got = self.program.run(arrays, self.program.numbers)
+        got = self.program.run(arrays, known.get("numbers", self.program.numbers))
         out: list[Tensor | None] = []
         for place in self.given:
             if place is None:
@@ -81,6 +82,31 @@ class Backward:
                 at, layout, dtype = place
                 out.append(tensor_on(got[at], layout, dtype))
         return out
+
+
+class Argument:
+    """The op of the node that stands for the history of an argument while a function is recorded."""
+
+    name = node_name = "CompiledFunctionArgument"
+
+    def backward(self, node: Node, grads: Sequence[Any]) -> list:
+        return list(grads)
+
+
+class Freed:
+    """The op of a history that the function itself went back through."""
+
+    name = node_name = "CompiledFunctionBackward"
+
+    def backward(self, node: Node, grads: Sequence[Any]) -> list:
+        raise RuntimeError(FREED)
+
+
+def freed() -> Node:
+    """A history that was freed."""
+    node = Node(Freed(), (), None, (), (), {})
+    node.saved = None
+    return node
 
 
 def _dense(g: Tensor | None, layout: Layout, dtype):
@@ -107,6 +133,7 @@ class Entry:
         self.sources: list[tuple] = []         # per input of the program
         self.tensors: list[tuple] = []         # (slot, tensor or None, layout, dtype, requires_grad)
         self.writes: list[tuple[int, int]] = []  # (input, output): written back
+        self.counts: list[tuple] = []          # (source, how many writes its version counts)
         self.results: list[tuple] = []         # how each result leaf is made
         self.result_spec: Any = None
         self.slots: list[tuple] = []           # (slot, how)
@@ -116,8 +143,7 @@ class Entry:
         self.distinct: list[int] = []          # argument leaves whose storages must differ
         self.numbers: list = []                # of the program, where some are Numbers
         self.followed: list[tuple] = []        # (expression, slot or leaf) of numbers that vary
-        self.reads: list[tuple] = []           # (expression, output, layout, dtype) of what item() reads
-        self.reader: Any = None                # the program that computes what item() reads
+        self.reads: list[tuple] = []           # (expression, its program, Ref) of what item() reads
         self.decisions: list[tuple] = []
         # what explains it
         self.names: list[str] = []             # of the argument leaves
@@ -167,24 +193,15 @@ class Entry:
         """The present values of the numbers that vary, by the id of their expression."""
         known = {id(expr): leaves[at] if type(at) is int else at.get() for expr, at in self.followed}
         if self.reads:
-            got = self.reader.run([s.array for s in self.storages(leaves)], self.reader.numbers)
-            for expr, out, layout, dtype in self.reads:
-                known[id(expr)] = tensor_on(got[out], layout, dtype).item()
+            arrays = [s.array for s in self.storages(leaves)]
+            for expr, program, ref in self.reads:  # one may depend on the numbers before
+                (a,) = program.run(arrays, [evaluate(v, known) for v in program.numbers])
+                known[id(expr)] = tensor_on(a, ref.layout, ref.dtype).item()
         return known
 
     def storages(self, leaves: Sequence[Any]) -> list[Storage]:
         """Where the program's inputs lie."""
-        found = []
-        for kind, at in self.sources:
-            if kind == "arg":
-                found.append(leaves[at].storage)
-            elif kind == "tensor":
-                found.append(at.storage)
-            elif kind == "slot":
-                found.append(at.get().storage)
-            else:
-                found.append(at)
-        return found
+        return [_storage(source, leaves) for source in self.sources]
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """Compute: no dispatch, no tape but one node."""
@@ -199,19 +216,22 @@ class Entry:
             a, b = arrays[i], got[o]
             if a is not b:
                 a[...] = b if a.dtype == b.dtype else b.view(a.dtype)
-            storages[i].version += 1
+        for source, count in self.counts:
+            _storage(source, leaves).version += count
         made: dict[int, Storage] = {}
-        place = (leaves, storages, got, made, known)
-        values = [_result(how, *place) for how in self.results]
+        values: list[Any] = []
+        place = (leaves, storages, got, made, known, values)
+        for how in self.results:
+            values.append(_result(how, *place))
         slots = [(slot, _result(how, *place)) for slot, how in self.slots]
         if self.backward is not None:
-            self.attach(values, leaves, storages, got)
+            self.attach(values, leaves, storages, got, known)
         for slot, v in slots:
             slot.set(v)
         return values[0] if self.result_spec is None else tree_unflatten(values, self.result_spec)
 
     def attach(self, values: Sequence[Any], leaves: Sequence[Any], storages: Sequence[Storage],
-               got: Sequence[Any]) -> None:
+               got: Sequence[Any], known: dict[int, Any]) -> None:
         """Put the node of this call on the tape."""
         saved = []
         for (kind, at), layout, dtype in self.saved:
@@ -222,21 +242,40 @@ class Entry:
                 saved.append(t)
             else:
                 saved.append(tensor_on(got[at], layout, dtype))
-        edges = tuple([edge(leaves[at]) if kind == "arg" else edge(at) for kind, at in self.edges])
-        outs = [i for i, how in enumerate(self.results) if how[-1] is True]
-        node = Node(self.backward, edges, None, tuple([f"s{i}" for i in range(len(saved))]), tuple(saved), {},
-                    len(outs))
+        node, outs = self.node(leaves, saved, lambda v: evaluate(v, known))
         for k, i in enumerate(outs):
             values[i].requires_grad = True
             values[i]._node = node if len(outs) == 1 else Output(node, k)
 
 
+    def node(self, leaves: Sequence[Any], saved: Sequence[Tensor],
+             number: Callable) -> tuple[Node, list[int]]:
+        """(the tape's node of a call, the results that it makes). `number` gives the value of a Number."""
+        backward = self.backward
+        assert backward is not None
+        edges = tuple([edge(leaves[at]) if kind == "arg" else edge(at) for kind, at in self.edges])
+        outs = [i for i, how in enumerate(self.results) if how[-1] is True]
+        numbers = backward.program.numbers
+        values = {"numbers": [number(v) for v in numbers]} if backward.program.follows else {}
+        names = tuple([f"s{i}" for i in range(len(saved))])
+        return Node(backward, edges, None, names, tuple(saved), values, len(outs)), outs
+
+
+def _storage(source: tuple, leaves: Sequence[Any]) -> Storage:
+    """Where an input of the program lies."""
+    kind, at = source
+    return leaves[at].storage if kind == "arg" else at.storage if kind == "tensor" else \
+        at.get().storage if kind == "slot" else at
+
+
 def _result(how: tuple, leaves: Sequence[Any], storages: Sequence[Storage], got: Sequence[Any],
-            made: dict[int, Storage], known: dict[int, Any]) -> Any:
-    """One result of a replay."""
+            made: dict[int, Storage], known: dict[int, Any], values: Sequence[Any]) -> Any:
+    """One result of a replay; `values` are those before."""
     kind = how[0]
     if kind == "list":
-        return [_result(h, leaves, storages, got, made, known) for h in how[1]]
+        return [_result(h, leaves, storages, got, made, known, values) for h in how[1]]
+    if kind == "result":
+        return values[how[1]]
     if kind == "const":
         return evaluate(how[1], known)
     if kind == "arg":
@@ -255,4 +294,6 @@ def _result(how: tuple, leaves: Sequence[Any], storages: Sequence[Storage], got:
     t = object.__new__(Tensor)
     t.storage, t.layout, t.dtype = s, how[2], how[3]
     t._requires, t._node, t._base, t._views = False, None, None, None
+    if how[4] == "leaf" or how[4] == "freed":
+        t._requires, t._node = True, freed() if how[4] == "freed" else None
     return t

@@ -63,13 +63,14 @@ def execute(node: Node, seen, outs: list) -> None:
 
 
 class Program:
-    """A graph to be run again with other inputs."""
+    """A graph to be run again with other inputs. `numbers`: those in its nodes; `followed` has the Numbers
+    among them, by (id of the node, operand)."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, followed: dict[tuple[int, int], Any]):
         self.graph = graph
         self.places = [(n, i) for n in graph.nodes if n.kind in ("map", "fill")
                        for i, v in enumerate(n.ins) if type(v) is not Ref]
-        self.numbers = [n.ins[i] for n, i in self.places]
+        self.numbers = [followed.get((id(n), i), n.ins[i]) for n, i in self.places]
 
     def run(self, inputs: list[np.ndarray], numbers: list) -> list[np.ndarray]:
         """Arrays of the outputs for arrays of the inputs."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ..autograd.engine import FREED, Node, Output, clock, edge
 from ..autograd.engine import run as reverse
 from ..autograd.modes import state
-from ..dispatch import cpu
+from ..dispatch import check_inplace, cpu, written
 from ..layouts import contiguous, like
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten, tree_unflatten
 from . import interpret
-from .entry import Backward, Bound, Entry, program_of
+from .entry import Argument, Backward, Bound, Entry, freed, program_of
 from .environment import Environment, modes
 from .explain import leaf_names, told
 from .graph import Graph, Value
@@ -37,6 +37,7 @@ class Recording:
         self.owner, self.args, self.kwargs, self.leaves, self.spec = owner, args, kwargs, leaves, spec
         self.reasons: list[str] = []
         self.stretches: list[tuple[Program, str]] = []
+        self.arguments: dict[int, tuple[Node, int]] = {}  # stand-ins' nodes, with their places
 
     def run(self) -> Any:
         owner = self.owner
@@ -53,7 +54,7 @@ class Recording:
         stands: dict[int, Tensor] = {}
         args, kwargs = self.args, self.kwargs
         if state.grad and any(isinstance(x, Tensor) and x._node is not None for x in self.leaves):
-            leaves = []
+            leaves: list[Any] = []
             for x in self.leaves:
                 if isinstance(x, Tensor) and x.requires_grad and x._node is not None:
                     y = stands.get(id(x))
@@ -62,6 +63,8 @@ class Recording:
                         y = x.detach() if type(x) is Tensor else x.detach().as_subclass(type(x))
                         stands[id(x)] = y
                         y.requires_grad, y._base = True, None
+                        y._node = node = Node(Argument(), (edge(x),), None, (), (), {})
+                        self.arguments[id(node)] = node, len(leaves)
                     leaves.append(y)
                 else:
                     leaves.append(x)
@@ -77,6 +80,10 @@ class Recording:
             args, kwargs = (tuple(self.given), {}) if isinstance(self.spec, int) else \
                 tree_unflatten(self.given, self.spec)
         start = next(clock)
+        storages = [x.storage for x in self.leaves if isinstance(x, Tensor)]
+        if env is not None:
+            storages += [s.value.storage for s in env.slots if isinstance(s.value, Tensor)]
+        self.versions = {id(s): (s, s.version) for s in storages}
         state.lazy, state.small = tracer, -1
         try:
             if watch is not None:
@@ -103,7 +110,7 @@ class Recording:
         tracer.flush()
         if stands:
             real = {id(y): x for x, y in zip(self.leaves, self.given) if x is not y}
-            _reconnect(result, stands, real, start)
+            self.reconnect(result, real, start)
             result = _unstand(result, real)
         if entry is not None:
             owner.entries.append(entry)
@@ -160,7 +167,7 @@ class Recording:
             no("a list or dict changed its size")
         if before != modes():
             no("a mode was switched")
-        if any(r._node is not None for r in stands.values()):
+        if any(id(r._node) not in self.arguments for r in stands.values()):
             no("an argument with a history was written to")
         if self.reasons:
             return None
@@ -185,22 +192,18 @@ class Recording:
         self.cotangents: list[Value] = []
         self.grads: list[Any] = []
         self.roots: list[Tensor] = []
-        self.freed = False
+        self.freed: list[Tensor] = []
         roots = [t for t in results if isinstance(t, Tensor) and t.requires_grad and t._node is not None
-                 and not any(t is x for x in self.leaves)]
-        if len({id(t) for t in roots}) != len(roots):
-            self.reasons.append("one result is returned twice")
-            return False
+                 and not any(t is x for x in self.given)]
+        roots = list({id(t): t for t in roots}.values())
+        self.freed = [t for t in roots if self.ends([edge(t)], start) == FREED]
+        roots = [t for t in roots if not any(t is f for f in self.freed)]
+        for t in self.freed:
+            t._node = freed()
         if not roots:
             return True
-        leaves = _leaves([edge(t) for t in roots], start)
+        leaves = self.ends([edge(t) for t in roots], start)
         if isinstance(leaves, str):
-            if leaves == FREED:
-                for t in roots:
-                    t._node = Node(_Freed(), (), None, (), (), {})
-                    t._node.saved = None
-                self.freed = True
-                return True
             self.reasons.append(leaves)
             return False
         written = [id(held.__get__(s)) for s, _ in tracer.met]
@@ -220,6 +223,52 @@ class Recording:
         self.leaf_tensors, self.grads, self.roots = leaves, got, roots
         return True
 
+    def ends(self, edges: Sequence[Any], start: int) -> list | str:
+        """The leaves, and arguments with histories, that a history ends in; a reason where it cannot be
+        traced."""
+        found: dict[int, Any] = {}
+        seen: set[int] = set()
+        stack = list(edges)
+        while stack:
+            e = stack.pop()
+            e = e.node if type(e) is Output else e
+            if not isinstance(e, Node) or id(e) in self.arguments:
+                if e is not None:
+                    found[id(e)] = e
+                continue
+            if id(e) in seen:
+                continue
+            seen.add(id(e))
+            if e.saved is None:
+                return FREED
+            if e.seq < start:
+                return "a result depends on a tensor with a history of its own that is not an argument"
+            if e.extra and any(e.extra.get(k) for k in ("hooks", "prehooks", "retained")):
+                return "a node of the history has hooks"
+            stack += e.edges
+        return list(found.values())
+
+    def reconnect(self, result: Any, real: dict[int, Tensor], start: int) -> None:
+        """Let the history that ends in stand-ins go on in the arguments they stand for."""
+        given = [y for y in self.given if isinstance(y, Tensor) and id(y) in real]
+        stack = [edge(t) for t in [*tree_flatten(result)[0], *given] if isinstance(t, Tensor)]
+        seen: set[int] = set()
+        while stack:
+            e = stack.pop()
+            e = e.node if type(e) is Output else e
+            if not isinstance(e, Node) or id(e) in seen or e.seq < start:
+                continue
+            seen.add(id(e))
+            if any(id(x) in self.arguments for x in e.edges):
+                e.edges = tuple([edge(self.leaves[self.arguments[id(x)][1]]) if id(x) in self.arguments else x
+                                 for x in e.edges])
+            stack += e.edges
+        for y in given:
+            if id(y._node) not in self.arguments:
+                check_inplace(real[id(y)], "")
+                real[id(y)].storage.version -= 1  # written() counts it again
+                written(real[id(y)], y._node)
+
     def assemble(self, e: Entry, results: Sequence[Any], env: Environment, changed: Sequence[Any],
                  before: tuple) -> Entry | None:
         """Split what was recorded, compile it, and say where everything comes from and goes to."""
@@ -234,7 +283,8 @@ class Recording:
                 with_copy = tracer.fresh(like(g.layout), g.dtype, g.storage.device)
                 from ..ops.convert import move
                 move(with_copy, g)
-                self.grads[self.grads.index(g)] = g = with_copy
+                self.grads = [with_copy if x is g else x for x in self.grads]
+                g = with_copy
                 backward = tracer.nodes[self.forward:]
             grad_values.append(held.__get__(g.storage))
         pullback = Graph(backward, [], grad_values)
@@ -260,12 +310,13 @@ class Recording:
             if isinstance(slot.value, Tensor):
                 owners.setdefault(id(slot.value.storage), []).append(slot)
         constants: dict[int, Any] = {}
+        source = lambda slot: ("slot", slot) if id(slot) in replaced else ("tensor", slot.value)
         for s, v in tracer.met:
             if id(s) in args:
                 e.sources.append(("arg", args[id(s)]))
             elif id(s) in owners:
                 slot = owners[id(s)][0]
-                e.sources.append(("slot", slot) if id(slot) in replaced else ("tensor", slot.value))
+                e.sources.append(source(slot))
                 e.tensors.append((slot, None if id(slot) in replaced else slot.value, slot.value.layout,
                                   slot.value.dtype, slot.value.requires_grad))
             elif id(s) in tracer.born:
@@ -275,6 +326,11 @@ class Recording:
             else:
                 no("a tensor was used that cannot be found from the function's closure, globals or arguments")
                 return None
+        for s, version in self.versions.values():
+            if s.version != version:
+                at = id(s)
+                e.counts.append((("arg", args[at]) if at in args else source(owners[at][0]),
+                                 s.version - version))
         outputs: list[Value] = []
         place: dict[int, int] = {}
 
@@ -297,6 +353,9 @@ class Recording:
         def how(t: Any) -> tuple | None:
             if not isinstance(t, Tensor):
                 return ("const", t, False)  # or a Number
+            for k, x in enumerate(results[:len(e.results)]):
+                if x is t:
+                    return ("result", k, False)
             for k, x in enumerate(self.given):
                 if x is t:
                     return ("arg", k, False)
@@ -306,7 +365,12 @@ class Recording:
             if type(t) is not Tensor:
                 no(f"the function makes a {type(t).__name__}")
                 return None
-            grad = any(t is r for r in roots)
+            grad: bool | str = any(t is r for r in roots)
+            if t.requires_grad and not grad:
+                grad = "leaf" if t._node is None else "freed"
+                if t._node is not None and not any(t is f for f in self.freed):
+                    no("a tensor with a history is kept, but not returned")
+                    return None
             for i, (s, _) in enumerate(tracer.met):
                 if s is t.storage and id(s) not in constants:
                     return ("view", i, t.layout, t.dtype, grad)
@@ -341,10 +405,6 @@ class Recording:
             e.slots.append((slot, made_how))
             if isinstance(slot.value, Tensor):
                 e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value.requires_grad))
-        if self.freed:
-            if any(h[-1] is True for h in e.results):
-                no("a result has a history that was freed")
-                return None
         for v in saved:
             if id(v) in inputs:
                 i = inputs[id(v)]
@@ -366,25 +426,25 @@ class Recording:
                           tracer.numbers)
         if roots:
             ins = [*saved, *self.cotangents]
-            program = Bound(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]))
+            program = Bound(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]), (),
+                            tracer.numbers)
             spots = {id(v): i for i, v in enumerate(program.graph.outputs)}
             e.backward = Backward(program, range(len(saved)), range(len(saved), len(ins)),
                                   [None if s is None else (spots[id(s[0])], s[1], s[2]) for s in shapes])
             e.backward.metas = [(like(t.layout), t.dtype) for t in roots]
             for leaf in self.leaf_tensors:
-                k = next((k for k, x in enumerate(self.given) if x is leaf), None)
+                k = self.arguments[id(leaf)][1] if id(leaf) in self.arguments else \
+                    next((k for k, x in enumerate(self.given) if x is leaf), None)
                 e.edges.append(("tensor", leaf) if k is None else ("arg", k))
-        if any(type(v) in (Float, Int) for v in e.program.numbers) or tracer.decisions or \
+        if e.program.follows or tracer.decisions or e.backward and e.backward.program.follows or \
                 any(h[0] == "const" and type(h[1]) in (Float, Int) for h in _flattened(
                     [*e.results, *[h for _, h in e.slots]])):
             e.numbers = list(e.program.numbers) or [0]
             e.followed = [(number.expr, at) for number, at, _ in self.followed]
             e.decisions = tracer.decisions
-            if tracer.reads:
-                wanted = [r.value for r, _ in tracer.reads]
-                e.reader = interpret.Program(Graph(forward, values, wanted, False))
-                spots = {id(v): i for i, v in enumerate(e.reader.graph.outputs)}
-                e.reads = [(n.expr, spots[id(r.value)], r.layout, r.dtype) for r, n in tracer.reads]
+            for r, n in tracer.reads:
+                part = Graph(forward, values, [r.value], False)
+                e.reads.append((n.expr, interpret.Program(part, tracer.numbers), r))
         skip = {id(s) for s in changed if isinstance(s.value, Tensor | list)}
         skip |= {id(at) for _, at, _ in self.followed}
         e.guard, e.spec, e.modes, e.environment, e.skip = env.guard(skip), self.spec, before, env, skip
@@ -420,10 +480,7 @@ class Recording:
             t.storage, t.layout, t.dtype = s, layout, dtype
             t._requires, t._node, t._base, t._views = False, None, None, None
             kept.append(t)
-        edges = tuple([edge(self.leaves[at]) if kind == "arg" else edge(at) for kind, at in e.edges])
-        outs = [i for i, how in enumerate(e.results) if how[-1] is True]
-        node = Node(e.backward, edges, None, tuple([f"s{i}" for i in range(len(kept))]), tuple(kept), {},
-                    len(outs))
+        node, outs = e.node(self.leaves, kept, plain)
         for k, i in enumerate(outs):
             results[i]._node = node if len(outs) == 1 else Output(node, k)
 
@@ -455,41 +512,6 @@ def unfollowed(result: Any) -> Any:
     return tree_unflatten([plain(v) for v in leaves], spec)
 
 
-class _Freed:
-    """Stands for a history that the function itself went back through."""
-
-    name = node_name = "CompiledFunctionBackward"
-
-    def backward(self, node: Node, grads: Sequence[Any]) -> list:
-        raise RuntimeError(FREED)
-
-
-def _leaves(edges: Sequence[Any], start: int) -> list | str:
-    """The leaves a history ends in; a reason where it cannot be traced."""
-    found: dict[int, Any] = {}
-    seen: set[int] = set()
-    stack = list(edges)
-    while stack:
-        e = stack.pop()
-        if type(e) is Output:
-            e = e.node
-        if not isinstance(e, Node):
-            if e is not None:
-                found[id(e)] = e
-            continue
-        if id(e) in seen:
-            continue
-        seen.add(id(e))
-        if e.saved is None:
-            return FREED
-        if e.seq < start:
-            return "a result depends on a tensor with a history of its own that is not an argument"
-        if e.extra and any(e.extra.get(k) for k in ("hooks", "prehooks", "retained")):
-            return "a node of the history has hooks"
-        stack += e.edges
-    return list(found.values())
-
-
 def _kept(edges: Sequence[Any]) -> set[int]:
     """Ids of the values that a history keeps."""
     found: set[int] = set()
@@ -506,25 +528,6 @@ def _kept(edges: Sequence[Any]) -> set[int]:
                 found.add(id(held.__get__(t.storage)))
         stack += e.edges
     return found
-
-
-def _reconnect(result: Any, stands: dict[int, Tensor], real: dict[int, Tensor], start: int) -> None:
-    """Let the history that ends in stand-ins go on in the arguments they stand for."""
-    stack = [edge(t) for t in [*tree_flatten(result)[0], *stands.values()] if isinstance(t, Tensor)]
-    seen: set[int] = set()
-    while stack:
-        e = stack.pop()
-        e = e.node if type(e) is Output else e
-        if not isinstance(e, Node) or id(e) in seen or e.seq < start:
-            continue
-        seen.add(id(e))
-        if any(id(x) in real for x in e.edges):
-            e.edges = tuple([edge(real[id(x)]) if id(x) in real else x for x in e.edges])
-        stack += e.edges
-    for y in stands.values():
-        if y._node is not None and id(y) in real:
-            x = real[id(y)]
-            x._node, x.requires_grad = y._node, True
 
 
 def _unstand(result: Any, real: dict[int, Tensor]) -> Any:
