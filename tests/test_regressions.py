@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
+from numtorch.kernels import jit
 
 import numtorch as torch
 from numtorch.dispatch import registry
-from numtorch.kernels import jit
 
 
 # ---------------------------------------------------------------------------------------------- plans
