@@ -23,7 +23,8 @@ from .lazy import Symbol, Tracer, become, held
 
 SMALL = state.small
 # Modules that turn tensors into Python values, by whom a read is a conversion that the caller asked for.
-CONVERTING = ("numtorch.tensor", "numtorch.printing", "numtorch.storage", "numtorch.ops.surface")
+CONVERTING = ("numtorch.tensor", "numtorch.printing", "numtorch.storage", "numtorch.ops.surface",
+              "numtorch.overrides")
 CALLING = ("numtorch.dispatch", "numtorch.kinds")
 CONVERSIONS = {"__bool__": "Python boolean", "is_nonzero": "Python boolean", "__int__": "Python integer",
                "__float__": "Python float", "__index__": "Python index", "__complex__": "Python complex",
