@@ -410,6 +410,30 @@ cache = Cache()
 _lock = threading.RLock()
 
 
+# What LLVM calls for double → half, which no library has everywhere. It asks for that although no kernel
+# does: copysign looks through roundings of its second operand. The float between is rounded to odd, so that
+# the second rounding gives what one would.
+HALF = """
+define half @__truncdfhf2(double %x) {
+  %near = fptrunc double %x to float
+  %back = fpext float %near to double
+  %other = fcmp one double %back, %x
+  %big = call double @llvm.fabs.f64(double %back)
+  %size = call double @llvm.fabs.f64(double %x)
+  %over = fcmp ogt double %big, %size
+  %less = sext i1 %over to i32
+  %bits = bitcast float %near to i32
+  %low = add i32 %bits, %less
+  %odd = or i32 %low, 1
+  %kept = select i1 %other, i32 %odd, i32 %bits
+  %float = bitcast i32 %kept to float
+  %half = fptrunc float %float to half
+  ret half %half
+}
+declare double @llvm.fabs.f64(double)
+"""
+
+
 class _Engine:
     """One MCJIT engine that holds every loaded kernel."""
 
@@ -422,7 +446,7 @@ class _Engine:
         self.machine = target.create_target_machine(cpu=ll.get_host_cpu_name(), opt=3, jit=True,
                                                     codemodel="jitdefault",
                                                     features=ll.get_host_cpu_features().flatten())
-        self.jit = ll.create_mcjit_compiler(ll.parse_assembly(""), self.machine)
+        self.jit = ll.create_mcjit_compiler(ll.parse_assembly(HALF), self.machine)
         self.methods: list = []
         self.entries: list = []
 

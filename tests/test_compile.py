@@ -391,3 +391,19 @@ def test_versions_count_as_they_do_eagerly():
         compiled(y)
         assert x._version == y._version > 2 and w._version == v + 2
     assert len(compiled.entries) == 1
+
+
+def test_calls_with_results_that_are_not_row_major():
+    compiled = T.compile(lambda a, i: (a * 1)[None][i])
+    a, i = T.arange(1, 5).view(2, 2, 1).transpose(0, 1), T.tensor([0, 0])
+    for _ in range(2):
+        same((a * 1)[None][i], compiled(a, i))
+
+
+def test_the_sign_of_a_half():
+    """LLVM takes the sign from the double that was rounded to half, by a function it expects to exist."""
+    def f(x):
+        return T.atan2(x.sum(), x.norm()) + T.copysign(x.norm(), -x.sum())
+    compiled = T.compile(f)
+    for x in (T.randn(7), -T.ones(3)):
+        same(f(x.half()), compiled(x.half()))

@@ -1,6 +1,9 @@
 """The essay and the README run; the files they name exist; the demo trains."""
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
 import re
 import subprocess
@@ -39,6 +42,29 @@ def test_the_page_on_deployment_runs(tmp_path):
     run("".join(blocks(ROOT / "docs" / "deployment.md")), tmp_path)
 
 
+def test_the_compilers_page_prints_what_it_says():
+    """Each block of text is what the Python above it prints."""
+    page = (ROOT / "docs" / "compiler.md").read_text(encoding="utf-8")
+    space: dict = {"__name__": "page"}
+    out = io.StringIO()
+    logger = logging.getLogger("numtorch.compile")
+    handlers, level = list(logger.handlers), logger.level
+    found = 0
+    try:
+        for kind, text in re.findall(r"^```(python|text)\n(.*?)^```$", page, re.M | re.S):
+            if kind == "text":
+                assert out.getvalue() == text
+                found += 1
+            else:
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out):
+                    exec(compile(text, "<page>", "exec"), space)
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    assert found > 12
+
+
 @pytest.mark.parametrize("i", range(len(blocks(ROOT / "README.md"))))
 def test_the_readme_runs(i, tmp_path):
     run(blocks(ROOT / "README.md")[i], tmp_path)
@@ -52,10 +78,10 @@ def demo(*args: str, folder: Path, env: dict[str, str] | None = None) -> subproc
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_named_files_exist(page):
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     named = set(re.findall(r"`((?:numtorch|kernels|examples|docs|tests)/[\w/.]*)`", text))
     named |= set(re.findall(r"\]\((?!https?:)([^)#]+)\)", text))
-    assert named
+    assert named or page.name == "deployment.md"
     for name in named:
         assert (ROOT / name).exists() or (page.parent / name).exists(), name
 

@@ -262,33 +262,33 @@ def shapes(p: Problem, g: Any) -> str:
     return f"{size(kept)} rows of {size(row)}" if row else f"{size(kept)} elements"
 
 
-def why(program: Program, n: int) -> str:
-    """Why step n is one kernel."""
-    p, g, w = program.problem, program.groups[n], program.work[n]
-    if isinstance(w, Task):
-        if w.kind == "call":
-            return "a call of a kernel written by hand or of a library; nothing is spliced into it"
-        return "a fold in the loops of eager mode" + (f": {g.why}" if g.why else "")
-    stored = {x.value for x in w.stores}
-    made = [o.value for i, _ in g.members for o in p.tasks[i].outs if o is not None]
-    inside = [v for v in made if v not in stored]
-    said = ""
-    if len(g.members) > 1:
-        size = sum(p.values[v][0].itemsize * p.values[v][1] for v in inside)
-        said = f"{len(g.members)} operations touch the same element in the same iteration ({shapes(p, g)})"
-        if inside:
-            said += (f"; {len(inside)} result{'s stay' if len(inside) > 1 else ' stays'} in registers, "
-                     f"{_bytes(2 * size)} of traffic less")
-    if g.why:
-        said += f"{'; ' if said else ''}apart from what it reads because {g.why}"
-    return said or "one operation; nothing that it reads is made by a loop"
-
-
 class Part:
     """One program: of the function's call, of its backward pass, or of a stretch between breaks."""
 
     def __init__(self, title: str, program: Program, graph: str = ""):
         self.title, self.program, self.graph = title, program, graph
+
+    def why(self, n: int) -> str:
+        """Why step n is one kernel."""
+        p, g, w = self.program.problem, self.program.groups[n], self.program.work[n]
+        if isinstance(w, Task):
+            if w.kind == "call":
+                return "a call of a kernel written by hand or of a library; nothing is spliced into it"
+            return "a fold in the loops of eager mode" + (f": {g.why}" if g.why else "")
+        stored = {x.value for x in w.stores}
+        made = [o.value for i, _ in g.members for o in p.tasks[i].outs if o is not None]
+        inside = [v for v in made if v not in stored]
+        said = ""
+        if len(g.members) > 1:
+            size = sum(p.values[v][0].itemsize * p.values[v][1] for v in inside)
+            said = (f"{len(g.members)} operations touch the same element in the same iteration "
+                    f"({shapes(p, g)})")
+            if inside:
+                said += (f"; {len(inside)} result{'s stay' if len(inside) > 1 else ' stays'} in registers, "
+                         f"{_bytes(2 * size)} of traffic less")
+        if g.why:
+            said += f"{'; ' if said else ''}apart from what it reads because {g.why}"
+        return said or "one operation; nothing that it reads is made by a loop"
 
     def __str__(self) -> str:
         lines = [self.title]
@@ -298,14 +298,14 @@ class Part:
         for n, s in enumerate(self.program.steps):
             lines += [f"    {n} {s.kind}: {' '.join(s.nodes)}",
                       f"        {_bytes(s.read)} read, {_bytes(s.written)} written, {s.flops:,} operations",
-                      f"        {why(self.program, n)}"]
+                      f"        {self.why(n)}"]
         lines.append(f"  working memory {_bytes(self.program.bytes)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         rows = []
         for n, s in enumerate(self.program.steps):
-            cells = [str(n), s.kind, _bytes(s.read), _bytes(s.written), f"{s.flops:,}", why(self.program, n)]
+            cells = [str(n), s.kind, _bytes(s.read), _bytes(s.written), f"{s.flops:,}", self.why(n)]
             rows.append("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in cells)
                         + "</tr>")
         head = "".join(f"<th>{h}</th>" for h in ("", "kind", "read", "written", "operations", "why"))

@@ -320,10 +320,11 @@ class _Text:
     def _call(self, t: Task) -> None:
         op = t.what
         seen = [s for v in t.args.values() for s in (v if isinstance(v, list) else [v]) if type(s) is Seen]
-        half = lambda s: s.dtype.itemsize == 2 and s.dtype.is_floating_point
+        half = lambda s: s.dtype in (D.float16, D.bfloat16, D.complex32)
         written = [w for w in t.outs if w is not None]
-        if op.half != "native" and any(map(half, [*seen, *written])):
-            # float32 copies go to the kernel and back: the op knows how
+        if op.half != "native" and any(map(half, [*seen, *written])) or \
+                not op.strided and not all(w.strides.contiguous for w in written):
+            # copies go to the kernel and back: the op knows how
             args = [self.array(s.value) for s in [*seen, *written]]
             self.lines.append(f"{self.name(_tensors(t), 'c')}({', '.join(args)})")
             return
