@@ -377,6 +377,25 @@ def test_arguments_with_a_history():
             same(found[0], found[1])
 
 
+def test_histories_that_arguments_and_closures_get():
+    w, state = T.ones(3, requires_grad=True), T.zeros(3)
+
+    def f(x):
+        x.add_(w)
+        state.mul_(x.detach()).add_(w)
+        return x * 2
+    compiled = T.compile(f)
+    for g in (f, compiled, f, compiled):
+        with T.no_grad():
+            state.detach_().zero_()
+        x = T.ones(3)
+        y = g(x)
+        assert x.requires_grad and not x.is_leaf and state.requires_grad
+        w.grad = None
+        (y + state).sum().backward()
+        assert w.grad.tolist() == [3, 3, 3]
+
+
 def test_versions_count_as_they_do_eagerly():
     w = T.ones(3)
 

@@ -80,10 +80,11 @@ class Recording:
             args, kwargs = (tuple(self.given), {}) if isinstance(self.spec, int) else \
                 tree_unflatten(self.given, self.spec)
         start = next(clock)
-        storages = [x.storage for x in self.leaves if isinstance(x, Tensor)]
+        known = [x for x in self.given if isinstance(x, Tensor)]
         if env is not None:
-            storages += [s.value.storage for s in env.slots if isinstance(s.value, Tensor)]
-        self.versions = {id(s): (s, s.version) for s in storages}
+            known += [s.value for s in env.slots if isinstance(s.value, Tensor)]
+        self.versions = {id(x.storage): (x.storage, x.storage.version) for x in known}
+        self.histories = [(x, edge(x)) for x in known]
         state.lazy, state.small = tracer, -1
         try:
             if watch is not None:
@@ -94,7 +95,7 @@ class Recording:
             entry = None
             self.followed = followed
             if env is not None and watch is not None:
-                entry = self.entry(result, env, watch, start, stands, before)
+                entry = self.entry(result, env, watch, start, before)
             settle(followed, env)
             result = unfollowed(result)
         except BaseException:
@@ -149,7 +150,7 @@ class Recording:
         return found
 
     # ------------------------------------------------------------------------------------------ a new entry
-    def entry(self, result: Any, env: Environment, watch: Watch, start: int, stands: dict[int, Tensor],
+    def entry(self, result: Any, env: Environment, watch: Watch, start: int,
               before: tuple) -> Entry | None:
         """What the next such call can do instead of running the function; None, with `reasons`, where it must
         run again. Must be called before the tracer's last flush; gives the results their tape node."""
@@ -167,8 +168,8 @@ class Recording:
             no("a list or dict changed its size")
         if before != modes():
             no("a mode was switched")
-        if any(id(r._node) not in self.arguments for r in stands.values()):
-            no("an argument with a history was written to")
+        if any(edge(x) is not then for x, then in self.histories):
+            no("a tensor that existed before got another history")
         if self.reasons:
             return None
         e = Entry()
