@@ -53,8 +53,8 @@ CASTS = ("{x}.to(torch.float32)", "{x}.double()", "{x}.to(torch.bfloat16)", "({x
 CHANCE = ("torch.nn.functional.dropout({x}, 0.5)", "{x} + torch.rand({x}.shape)", "torch.randn(2, 3)")
 WRITES = ("{w}.add_({y})", "{w}.mul_(0.5)", "{w}.mul_({k})", "{w}[0] = {y}", "{w}[..., ::2] = 1",
           "{w}[1:] *= 2", "{w}.t().add_(1)", "{w}.zero_()", "{w}.fill_({k})", "{w}.copy_({y})",
-          "{w}.relu_()", "{w}.clamp_(-1, 1)", "{w}.__iadd__({y})", "{w}.view(-1)[1:].sub_(1)", "{w}[{w} > 1] = 0",
-          "{w}.neg_()", "{w}[0], {w}[-1] = {w}[-1].clone(), {w}[0].clone()",
+          "{w}.relu_()", "{w}.clamp_(-1, 1)", "{w}.__iadd__({y})", "{w}.view(-1)[1:].sub_(1)",
+          "{w}[{w} > 1] = 0", "{w}.neg_()", "{w}[0], {w}[-1] = {w}[-1].clone(), {w}[0].clone()",
           "{w}.transpose(0, -1).copy_({y})", "{w}.masked_fill_({w} < 0, {n})", "{w}.diagonal().zero_()",
           "{w}.index_fill_(0, torch.tensor([0]), 2)")
 STATE = ("memory.mul_(0.9).add_({x}.detach().float().sum())",
