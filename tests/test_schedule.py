@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import numtorch as torch
 from numtorch.autograd.modes import state
 from numtorch.compiler import interpret
 from numtorch.compiler.lazy import Tracer
-from numtorch.compiler.program import Program
+from numtorch.compiler.lower import Kernel
+from numtorch.compiler.program import Memory, Program, needed
+from numtorch.compiler.schedule import Problem, Scheduler, ordered
 
 F = torch.nn.functional
 PROGRAMS = 2000 if os.environ.get("NUMTORCH_TESTS") == "all" else 60
@@ -234,6 +237,70 @@ def test_numbers_are_inputs():
     program = Program(graphs[0])
     got = program.run([v.array for v in graphs[1].inputs], graphs[1].numbers())
     assert np.array_equal(got[0], want[1].numpy())
+
+
+def recurrent(n):
+    """A training step of a recurrent cell over n steps: calls and small maps that depend on each other, and
+    sums over all steps."""
+    cell, x = torch.nn.LSTMCell(3, 4), torch.randn(n, 2, 3)
+
+    def step():
+        h = c = torch.zeros(2, 4)
+        for row in x:
+            h, c = cell(row, (h, c))
+        h.sum().backward()
+        return [p.grad for p in cell.parameters()]
+    return step
+
+
+def wide(n):
+    """The same small work on many tensors, as an optimizer does it."""
+    xs, scale = [torch.randn(2 + i % 5) for i in range(n)], torch.randn(())
+    return lambda: [(x * scale + 1).tanh() * (x * x).sum() for x in xs]
+
+
+def deep(n):
+    """A long chain of maps."""
+    x = torch.randn(5)
+
+    def chain():
+        y = x
+        for _ in range(n):
+            y = (y * x + 1).sigmoid()
+        return y
+    return chain
+
+
+@pytest.mark.parametrize("make", [recurrent, wide, deep])
+def test_plans_take_steps_in_proportion_to_nodes(make):
+    """Four times the nodes: at most six times the lines of Python that run, and the numbers compared."""
+    def lines(n):
+        graphs, count = [], 0
+
+        def record(graph):
+            graphs.append(graph)
+            return interpret.run(graph)
+        kept = [traced(make(n), record)]
+
+        def local(frame, event, arg):
+            nonlocal count
+            count += event == "line"
+            return local
+        before = sys.gettrace()
+        sys.settrace(lambda frame, event, arg: local)
+        try:
+            p = Problem(graphs[0])
+            groups = ordered(Scheduler(p))
+            wanted = needed(p, groups)
+            work = [p.tasks[g.members[0][0]] if g.form in ("call", "eager") else Kernel(p, g, wanted)
+                    for g in groups]
+            Memory(p, work, {})
+        finally:
+            sys.settrace(before)
+        assert kept
+        return count, len(graphs[0].nodes)
+    (few, small), (many, large) = lines(12), lines(48)
+    assert large > 3 * small and many < 6 * few
 
 
 # ---------------------------------------------------------------------------------------- random programs

@@ -62,7 +62,7 @@ class Kernel:
     def __init__(self, problem: Problem, group: Group, needed: set[int]):
         self.problem, self.group = problem, group
         tasks = problem.tasks
-        self.members: list[tuple[Task, list]] = [(tasks[i], axes) for i, axes in group.members]
+        self.members: list[tuple[Task, tuple]] = [(tasks[i], axes) for i, axes in group.members]
         self.loads: list[Load] = []
         self.stores: list[Load] = []
         self.numbers: list[int] = []
@@ -84,7 +84,7 @@ class Kernel:
                 elif a.value in made:
                     wires.append(("m", *made[a.value]))
                 else:
-                    key = (a.value, a.dtype, tuple(group.along(a.strides, axes)), a.offset)
+                    key = (a.value, a.dtype, group.along(a.strides, axes), a.offset)
                     if key not in found:
                         found[key] = len(self.loads)
                         self.loads.append(Load(*key))
@@ -100,7 +100,7 @@ class Kernel:
             for o, w in enumerate(t.outs):
                 if w.value in needed:
                     self.roots.append((m, o))
-                    self.stores.append(Load(w.value, w.dtype, tuple(group.along(w.strides, axes)), w.offset))
+                    self.stores.append(Load(w.value, w.dtype, group.along(w.strides, axes), w.offset))
                     self.bases.append(w.base)
         self.scalars = [emit.Operand(f"k{i}", SCALARS[k], 0, True) for i, k in enumerate(kinds)]
         self.form = tuple(form)
@@ -221,7 +221,7 @@ class Kernel:
         for t, axes in self.members:
             if t.kind == "fold":
                 x = t.ins[0]
-                own = (x.value, x.dtype, tuple(g.along(x.strides, axes)), x.offset)
+                own = (x.value, x.dtype, g.along(x.strides, axes), x.offset)
                 used[known[t.outs[0].value] - 1] |= {place[k] for k in reach.get(x.value, {own: None})}
         for k, (s, (m, _)) in enumerate(zip(self.stores, self.roots)):
             self.put[k] = last
@@ -258,7 +258,7 @@ class Kernel:
         make = lambda *how: rows(self.name, program, ins, self.scalars, outs, depth, plan, *how)
         self._launch(key, make, prod(outer), self.work() * count * (last + 1), fixed, arrays)
 
-    def _split(self) -> tuple[list[Step], list[tuple[Task, list[int], Load]]]:
+    def _split(self) -> tuple[list[Step], list[tuple[Task, tuple[int, ...], Load]]]:
         """(the program without the stores of sums, per sum (task, strides of what it folds, store)). `stores`
         then holds those of maps only. A sum that nobody needs would not be here."""
         sums = [k for k, (m, _) in enumerate(self.roots) if self.members[m][0].kind == "fold"]

@@ -1,8 +1,8 @@
 """A graph made ready to run: kernels and calls in order, memory planned, one flat function, no dispatch."""
 from __future__ import annotations
 
-import bisect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..dispatch import compute_name, cpu
 from ..kernels import emit, jit
 from ..layouts import Layout
 from . import interpret
+from .arena import arrange
 from .graph import Graph
 from .lower import Kernel
 from .schedule import Group, Problem, Scheduler, Seen, Task, ordered
@@ -59,7 +60,7 @@ class Program:
         for n, w in enumerate(self.work):
             text.step(n, w, graph)
         self.source, self.bytes, self._views, space = text.finish()
-        self.kernels = text.kernels
+        self._launches = text.launches
         exec(compile(self.source, "<compiled graph>", "exec"), space)
         self._run = space["run"]
         self._arenas: list[tuple] = []
@@ -81,6 +82,11 @@ class Program:
         start = -block.ctypes.data % ALIGN
         return tuple([np.ndarray(shape, memory, block, start + at, strides)
                       for at, memory, shape, strides in self._views])
+
+    @cached_property
+    def kernels(self) -> dict[str, emit.Nest]:
+        """The loop nests by the names that the flat function calls them by."""
+        return {name: make() for name, make in self._launches.items()}
 
     def text(self) -> str:
         """What runs, step by step."""
@@ -162,9 +168,10 @@ class Memory:
             self.members.setdefault(head, []).append(v)
         self.given: dict[int, int] = {}           # chain → the input whose memory it takes
         stores = {v: (n, store, base) for v, n, store, base in writes}
+        taken: set[int] = set()
         for o, v in enumerate(p.outputs):
             i = donated.get(o, -1)
-            if i < 0 or v < fixed or i in self.outputs or i in self.given.values():
+            if i < 0 or v < fixed or i in self.outputs or i in taken:
                 continue
             head = self.chain[v]
             if head not in stores or head in self.given:
@@ -172,6 +179,7 @@ class Memory:
             n, store, base = stores[head]
             if (base == i or (base < 0 and self._alike(i, v))) and self._over(i, n, store):
                 self.given[head] = i
+                taken.add(i)
                 self.copied.pop(head, None)
 
     def _alike(self, u: int, v: int) -> bool:
@@ -197,24 +205,13 @@ class Memory:
         return first, max([max(self.born.get(v, first), self.last.get(v, first)) for v in vs])
 
     def arena(self, heads: list[int]) -> tuple[dict[int, int], int]:
-        """(offset of each chain's block, size of the arena): the lowest place free while it is in use, in the
-        order of sizes."""
-        sized = []
+        """(offset of each chain's block, size of the arena)."""
+        blocks = []
         for h in heads:
             size = max(self.p.values[v][0].itemsize * self.p.values[v][1] for v in self.members[h])
-            sized.append((-(-max(size, 1) // ALIGN) * ALIGN, h, *self.span(h)))
-        placed: list[tuple[int, int, int, int]] = []
-        at: dict[int, int] = {}
-        for size, h, first, last in sorted(sized, key=lambda s: (-s[0], s[2])):
-            spot = 0
-            for a, b, f, l in placed:          # sorted by offset
-                if f <= last and first <= l:
-                    if a - spot >= size:
-                        break
-                    spot = max(spot, b)
-            at[h] = spot
-            bisect.insort(placed, (spot, spot + size, first, last))
-        return at, max([p[1] for p in placed], default=0)
+            blocks.append((-(-max(size, 1) // ALIGN) * ALIGN, *self.span(h)))
+        at, size = arrange(blocks)
+        return dict(zip(heads, at)), size
 
 
 class _Text:
@@ -230,7 +227,7 @@ class _Text:
         self.views: list[tuple] = []              # (chain, memory type, shape, strides, byte offset in it)
         self.named: dict[tuple, str] = {}
         self.used: list[str] = []                 # names of the arena's views
-        self.kernels: dict[str, emit.Nest] = {}   # by the names they are called by
+        self.launches: dict[str, Callable[[], emit.Nest]] = {}  # kernels by the names they are called by
         self.temporary = [h for h in memory.members if h >= p.inputs and h not in memory.given
                           and not any(v in memory.outputs for v in memory.members[h])]
         self.at, self.bytes = memory.arena(self.temporary)
@@ -299,7 +296,7 @@ class _Text:
                 apart = len(set(args)) == len(args)
                 native, parallel = launch.native(apart), items * cost >= jit.PARALLEL_NS
                 name = self.name(native if parallel else native.call, "k")
-                self.kernels[name] = launch.make("cpu", apart)
+                self.launches[name] = partial(launch.make, "cpu", apart)
                 args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
                          for k in numbers]
                 args += map(str, launch.fixed)
@@ -342,8 +339,10 @@ class _Text:
     def finish(self) -> tuple[str, int, list, dict]:
         p, memory = self.p, self.memory
         results = []
-        for o, v in enumerate(p.outputs):
-            first = v not in p.outputs[:o]
+        seen: set[int] = set()
+        for v in p.outputs:
+            first = v not in seen
+            seen.add(v)
             if v < p.inputs:
                 results.append(f"i{v}.copy()")
             elif first:

@@ -1,6 +1,7 @@
 """One run of a function under a Tracer, and the entry that is made of it."""
 from __future__ import annotations
 
+import gc
 import sys
 import weakref
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .function import Compiled
 
 SMALL = state.small
+PATIENCE = 50_000  # new objects between two looks for garbage
 
 
 class Recording:
@@ -40,6 +42,16 @@ class Recording:
         self.arguments: dict[int, tuple[Node, int]] = {}  # stand-ins' nodes, with their places
 
     def run(self) -> Any:
+        """The function's result. A trace makes many objects and drops few: garbage is looked for less often
+        meanwhile."""
+        often = gc.get_threshold()
+        gc.set_threshold(often[0] and max(often[0], PATIENCE), *often[1:])
+        try:
+            return self._run()
+        finally:
+            gc.set_threshold(*often)
+
+    def _run(self) -> Any:
         owner = self.owner
         # Under a C profiler, which Python cannot put back, nothing is watched and no entry made.
         look = owner.look() and (sys.getprofile() is None or callable(sys.getprofile()))

@@ -8,6 +8,8 @@ iteration: then the strides along all loop axes agree. That one comparison cover
 broadcasts and slices; loop axes are split where a view cuts them (mixed-radix digits of the memory index)."""
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -220,18 +222,16 @@ class Group:
     def __init__(self, form: str):
         self.form = form
         self.sizes: list[int] = []
-        self.members: list[tuple[int, list]] = []   # (task, per loop axis: (its own axis, step) or None)
+        self.members: list[tuple[int, tuple]] = []  # (task, per loop axis: (its own axis, step) or None)
         self.inner: frozenset[int] | None = None
-        self.written: dict[int, tuple[list[int], int, D.dtype]] = {}
-        self.read: dict[int, list[int]] = {}        # outside values, with strides along the loop axes
+        self.written: dict[int, tuple[tuple[int, ...], int, D.dtype]] = {}
+        self.read: dict[int, tuple[int, ...]] = {}  # outside values, with strides along the loop axes
         self.why = ""                               # why it was not joined with what it reads
 
     def copy(self) -> Group:
         g = Group(self.form)
-        g.sizes, g.members, g.inner = list(self.sizes), [(t, list(a)) for t, a in self.members], self.inner
-        g.written = {v: (list(s), o, d) for v, (s, o, d) in self.written.items()}
-        g.read = {v: list(s) for v, s in self.read.items()}
-        g.why = self.why
+        g.sizes, g.members, g.inner, g.why = list(self.sizes), list(self.members), self.inner, self.why
+        g.written, g.read = dict(self.written), dict(self.read)
         return g
 
     @property
@@ -241,17 +241,25 @@ class Group:
     def split(self, a: int, low: int) -> None:
         """Loop axis a becomes two, the second one of size `low`."""
         self.sizes[a:a + 1] = [self.sizes[a] // low, low]
-        for _, axes in self.members:
-            p = axes[a]
-            axes[a:a + 1] = [None, None] if p is None else [(p[0], p[1] * low), p]
-        for s in [*[w[0] for w in self.written.values()], *self.read.values()]:
-            s[a:a + 1] = [s[a] * low, s[a]]
+        two = lambda p: (None, None) if p is None else ((p[0], p[1] * low), p)
+        self.members = [(t, (*axes[:a], *two(axes[a]), *axes[a + 1:])) for t, axes in self.members]
+        cut = lambda s: (*s[:a], s[a] * low, *s[a:])
+        self.written = {v: (cut(s), o, d) for v, (s, o, d) in self.written.items()}
+        self.read = {v: cut(s) for v, s in self.read.items()}
         if self.inner is not None:
             self.inner = frozenset([c for b in self.inner for c in ([a, a + 1] if b == a else [b + (b > a)])])
 
-    def along(self, steps: Sequence[int], axes: Sequence) -> list[int]:
+    def widen(self, sizes: Sequence[int]) -> None:
+        """Loop axes are added, along which nothing varies yet."""
+        none, zeros = (None,) * len(sizes), (0,) * len(sizes)
+        self.sizes += sizes
+        self.members = [(t, axes + none) for t, axes in self.members]
+        self.written = {v: (s + zeros, o, d) for v, (s, o, d) in self.written.items()}
+        self.read = {v: s + zeros for v, s in self.read.items()}
+
+    def along(self, steps: Sequence[int], axes: Sequence) -> tuple[int, ...]:
         """Strides along the loop axes of an operand with these strides along a task's axes."""
-        return [0 if p is None else steps[p[0]] * p[1] for p in axes]
+        return tuple([0 if p is None else steps[p[0]] * p[1] for p in axes])
 
 
 class Scheduler:
@@ -263,6 +271,12 @@ class Scheduler:
         self.of: dict[int, int] = {}                 # task → group
         self.above: dict[int, int] = {}              # group → set of groups it depends on, as bits
         self.bits: dict[int, int] = {}               # group → its own bits (those of groups it swallowed)
+        # A group is named by one of its tasks, so of[name] tells what became of it.
+        self.needs: dict[int, list[int]] = {}        # group → names of groups whose values it reads
+        self.users: dict[int, list[int]] = {}        # group → names of groups that read its values
+        self._alike: dict[tuple, dict[int, None]] = {}  # (size, value read or loops of a fold) → groups
+        self._serial = itertools.count()
+        self._stamps: dict[int, int] = {}            # group → when it was changed
         self._effect = -1
         for i, t in enumerate(self.tasks):
             self._place(i, t)
@@ -272,7 +286,7 @@ class Scheduler:
         makers = self._makers(t)
         if t.kind == "call":
             g = Group("call")
-            g.members = [(i, [])]
+            g.members = [(i, ())]
             extra = [self._effect] if t.effect and self._effect >= 0 else []
             self._put(i, g, [], [*makers, *extra])
             if t.effect:
@@ -322,55 +336,64 @@ class Scheduler:
 
     def _siblings(self, t: Task) -> list[int]:
         """Groups as large that read the same memory, or fold in the same loops, the latest first."""
-        mine = {a.value for a in t.ins if type(a) is Access and 0 not in a.strides}
+        mine: list = [a.value for a in t.ins if type(a) is Access and 0 not in a.strides]
         if not mine:
             return []
-        form = nest(t) if t.kind == "fold" else ""
-        found = [gid for gid, g in self.groups.items()
-                 if g.form not in ("call", "eager") and g.numel == t.numel
-                 and (g.form == form or not mine.isdisjoint(g.read))]
-        return found[-1:-3:-1]
+        found: set[int] = set()
+        for key in [*mine, nest(t)] if t.kind == "fold" else mine:
+            found.update(itertools.islice(reversed(self._alike.get((t.numel, key), {})), 2))
+        return sorted(found, key=lambda gid: -self._stamps[gid])[:2]
 
     def _cycle(self, group: Sequence[int], makers: Sequence[int]) -> bool:
-        """Whether these groups with a task that needs `makers` would wait for themselves."""
+        """Whether these groups with a task that needs `makers` would wait for themselves: whether something
+        that they need needs one of them."""
         mask = 0
         for g in group:
             mask |= self.bits[g]
-        above = 0
-        for g in group:
-            above |= self.above[g]
-        for m in makers:
-            if m not in group:
-                above |= self.above[m] | self.bits[m]
-        above &= ~mask
-        for m, bits in self.bits.items():
-            if bits & above and self.above[m] & mask:
-                return True
-        return False
+        return any(self.above[m] & mask for m in makers if m not in group) or any(
+            self.above[n] & mask for g in group for m in self.needs[g] if (n := self.of[m]) not in group)
 
     def _put(self, i: int, g: Group, joined: Sequence[int], makers: Sequence[int]) -> None:
         gid = joined[0] if joined else i
-        bits = 1 << i
-        above = 0
+        bits, above = 0, 0
+        needs: list[int] = []
+        users: list[int] = []
         for m in joined:
             bits |= self.bits.pop(m)
             above |= self.above.pop(m)
-            for task, _ in self.groups.pop(m).members:
-                self.of[task] = gid
+            needs += self.needs.pop(m)
+            users += self.users.pop(m)
+            gone = self.groups.pop(m)
+            for key in alike(gone):
+                self._alike[key].pop(m, None)
+            if m != gid:
+                for task, _ in gone.members:
+                    self.of[task] = gid
+        known = above
         for m in makers:
             if m not in joined:
                 above |= self.above[m] | self.bits[m]
+                needs.append(m)
+                self.users[m].append(gid)
+        bits = bits or 1 << next(self._serial)
         above &= ~bits
-        if joined:
-            for m, a in self.above.items():
-                if a & bits:
-                    self.above[m] = a | above | bits
         self.groups[gid], self.bits[gid], self.above[gid], self.of[i] = g, bits, above, gid
+        self.needs[gid], self.users[gid] = needs, users
+        self._stamps[gid] = i
+        for key in alike(g):
+            self._alike.setdefault(key, {})[gid] = None
+        if len(joined) > 1 or above | known != known:
+            waiting = list(users)
+            while waiting:      # what waits for this group waits for all that it waits for
+                m = self.of[waiting.pop()]
+                if m != gid and (above | bits) & ~self.above[m]:
+                    self.above[m] |= above | bits
+                    waiting += self.users[m]
 
     def _alone(self, i: int, t: Task) -> Group:
         g = Group("map")
         g.sizes = list(t.shape)
-        axes: list = [(k, 1) for k in range(len(t.shape))]
+        axes = tuple([(k, 1) for k in range(len(t.shape))])
         why = self._enter(g, i, t, axes)
         if why:
             g = Group("eager")
@@ -389,7 +412,7 @@ class Scheduler:
         why = self._enter(g, i, t, axes)
         return (None, why) if why else (g, "")
 
-    def fit(self, g: Group, t: Task) -> tuple[list | None, str]:
+    def fit(self, g: Group, t: Task) -> tuple[tuple | None, str]:
         """Where the task's axes lie among the loop axes of g, which may be split or added to."""
         runs: dict[int, list[tuple[int, int]]] = {}   # task axis → (loop axis, step)
         taken: list[bool] = [False] * len(g.sizes)
@@ -459,22 +482,16 @@ class Scheduler:
             if rows < ROWS and row > SHORT:
                 return None, "it repeats few values many times"
             n = len(g.sizes)
-            for k in left:
-                runs[k] = [(len(g.sizes), 1)]
-                g.sizes.append(t.shape[k])
-            more = len(g.sizes) - n
-            for _, axes in g.members:
-                axes += [None] * more
-            for steps in [*[w[0] for w in g.written.values()], *g.read.values()]:
-                steps += [0] * more
+            runs.update({k: [(n + a, 1)] for a, k in enumerate(left)})
+            g.widen([t.shape[k] for k in left])
             g.inner = frozenset(range(n, len(g.sizes)))
         place: list = [None] * len(g.sizes)
         for k, run in runs.items():
             for a, m in run:
                 place[a] = (k, m)
-        return place, ""
+        return tuple(place), ""
 
-    def _enter(self, g: Group, i: int, t: Task, axes: list) -> str:
+    def _enter(self, g: Group, i: int, t: Task, axes: tuple) -> str:
         """Put the task into g with those axes; why not, if not."""
         if t.kind == "fold":
             if None in axes:
@@ -489,7 +506,7 @@ class Scheduler:
         for a in t.ins:
             if type(a) is Access and a.value not in g.written and a.value not in g.read:
                 g.read[a.value] = g.along(a.strides, axes)
-        return self._check(g)
+        return self._check(g, g.members[-1:])
 
     def merge(self, g: Group, other: Group, i: int, t: Task) -> tuple[Group | None, str]:
         """g (which holds the task) with the members of `other`, which the task reads too."""
@@ -535,11 +552,8 @@ class Scheduler:
         if rest:
             if g.inner is not None or h.inner is None or not set(rest) <= h.inner:
                 return None, "it has other loops"
-            for r in rest:
-                g.sizes.append(h.sizes[r])
-                order.append(r)
-                for _, axes in g.members:
-                    axes.append(None)
+            g.widen([h.sizes[r] for r in rest])
+            order += rest
             g.inner = frozenset(range(len(g.sizes) - len(rest), len(g.sizes)))
         if h.inner is not None:
             inner = frozenset(q for q, r in enumerate(order) if r in h.inner)
@@ -551,8 +565,8 @@ class Scheduler:
             return None, "it folds other axes"
         g.form = forms.pop() if forms else "map"
         known = {task for task, _ in g.members}
-        g.members += [(task, [None if r is None else axes[r] for r in order]) for task, axes in h.members
-                      if task not in known]
+        g.members += [(task, tuple([None if r is None else axes[r] for r in order]))
+                      for task, axes in h.members if task not in known]
         g.members.sort(key=lambda m: m[0])
         g.written, g.read = {}, {}
         for task, axes in g.members:
@@ -562,40 +576,31 @@ class Scheduler:
             for x in self.tasks[task].ins:
                 if type(x) is Access and x.value not in g.written and x.value not in g.read:
                     g.read[x.value] = g.along(x.strides, axes)
-        why = self._check(g)
+        why = self._check(g, g.members)
         return (None, why) if why else (g, "")
 
-    def _check(self, g: Group) -> str:
-        """Why g is not one kernel; "" if it is."""
+    def _check(self, g: Group, new: Sequence[tuple[int, tuple]]) -> str:
+        """Why g is not one kernel; "" if it is. `new`: members that were not in a kernel with the others."""
         inner = g.inner or frozenset()
-        steps: list[list[int]] = []
-        folded = []
-        for i, axes in g.members:
+        for i, axes in new:
             t = self.tasks[i]
-            still = frozenset(a for a, p in enumerate(axes) if p is None)
-            if still and still != inner:
+            if None in axes and {a for a, p in enumerate(axes) if p is None} != inner:
                 return "it varies along other axes than the rest"
             if any(w.base in g.written for w in t.outs):
                 return "it writes a part of what the kernel makes"
             for x in t.ins:
-                if type(x) is not Access:
-                    continue
-                along = g.along(x.strides, axes)
-                w = g.written.get(x.value)
-                if w is None:
-                    steps.append(along)
-                elif w != (along, x.offset, x.dtype):
+                if type(x) is Access and (w := g.written.get(x.value)) is not None \
+                        and w != (g.along(x.strides, axes), x.offset, x.dtype):
                     return "its index does not follow the loops that write what it reads"
-            steps += [g.along(w.strides, axes) for w in t.outs]
-            if t.kind == "fold":
-                folded.append(g.along(t.ins[0].strides, axes))
         if not inner:
             return ""
+        folded = [g.along(self.tasks[i].ins[0].strides, axes) for i, axes in g.members
+                  if self.tasks[i].kind == "fold"]
         row = sorted(inner)
         if not folded:
             light = sum(self.tasks[i].cost for i, axes in g.members if None in axes)
-            full = next(axes for _, axes in g.members if None not in axes)
-            wide = next(g.along(w.strides, a) for i, a in g.members if a is full for w in self.tasks[i].outs)
+            wide = next(g.along(w.strides, a) for i, a in g.members if None not in a
+                        for w in self.tasks[i].outs)
             least = min([s for s in wide if s], default=0)
             if light > LIGHT and not any(wide[a] == least for a in row):
                 return "its values would be computed again for each row"
@@ -608,10 +613,16 @@ class Scheduler:
         if any(v in sums for i, _ in g.members for v in self.tasks[i].reads()):
             return "it needs the whole sum"
         if g.form == "chunks":
+            steps = [s for i, axes in g.members for s in self._steps(g, self.tasks[i], axes)]
             loops, lead = collapse(g.sizes, [*folded, *steps])
             return "" if len(loops) == 1 and lead[0] == [1] else "the order of its sums would change"
         orders = {tuple(sorted(row, key=lambda a: -s[a])) for s in folded}
         return "" if len(orders) == 1 else "the order of its sums would change"
+
+    def _steps(self, g: Group, t: Task, axes: tuple) -> list[tuple[int, ...]]:
+        """Strides along the loop axes of what a member loads and stores."""
+        return [g.along(a.strides, axes) for a in [*t.ins, *t.outs]
+                if type(a) is Write or type(a) is Access and a.value not in g.written]
 
 
 def loaded(tasks: Sequence[Task], g: Group) -> dict[int, dict[tuple, None]]:
@@ -626,7 +637,7 @@ def loaded(tasks: Sequence[Task], g: Group) -> dict[int, dict[tuple, None]]:
                 if x.value in out:
                     found.update(out[x.value])
                 else:
-                    found[x.value, x.dtype, tuple(g.along(x.strides, axes)), x.offset] = None
+                    found[x.value, x.dtype, g.along(x.strides, axes), x.offset] = None
         for w in t.outs:
             out[w.value] = found if None not in axes and t.kind == "map" else {}
     return out
@@ -655,7 +666,7 @@ def passes(tasks: Sequence[Task], g: Group) -> list[list[list[int]]] | None:
     for p in range(max([f[0] for f in folds], default=-1) + 1):
         mine = [(x, g.along(x.strides, axes)) for q, x, axes in folds if q == p]
         lead = [[s[a] for a in row] for _, s in mine]
-        loads = [k[2] for x, s in mine for k in (reach[x.value] if x.value in reach else [(0, 0, tuple(s))])]
+        loads = [k[2] for x, s in mine for k in (reach[x.value] if x.value in reach else [(0, 0, s)])]
         joint, _ = collapse(sizes, [*lead, *[[k[a] for a in row] for k in loads]])
         if any(collapse(sizes, [one])[0] != joint for one in lead):
             return None
@@ -682,21 +693,33 @@ def nest(t: Task) -> str:
     return "rows"
 
 
+def alike(g: Group) -> list[tuple]:
+    """What a task can have in common with a group that it does not read: its size, with a value read or with
+    the loops of a fold."""
+    if g.form in ("call", "eager"):
+        return []
+    n = g.numel
+    return [(n, v) for v in (g.read if g.form == "map" else [*g.read, g.form])]
+
+
 def ordered(s: Scheduler) -> list[Group]:
     """Groups so that each comes after those it needs, otherwise in the order of their last tasks."""
-    done = 0
+    needs = {g: {s.of[m] for m in s.needs[g]} - {g} for g in s.groups}
+    users: dict[int, list[int]] = {g: [] for g in s.groups}
+    for g, before in needs.items():
+        for m in before:
+            users[m].append(g)
+    left = {g: len(before) for g, before in needs.items()}
+    last = lambda g: s.groups[g].members[-1][0]
+    ready = [(last(g), g) for g, n in left.items() if not n]
+    heapq.heapify(ready)
     out: list[Group] = []
-    waiting = sorted(s.groups, key=lambda g: s.bits[g].bit_length())
-    while waiting:
-        rest = []
-        for g in waiting:
-            if s.above[g] & ~done:
-                rest.append(g)
-            else:
-                done |= s.bits[g]
-                out.append(s.groups[g])
-        assert len(rest) < len(waiting), "groups wait for each other"
-        waiting = rest
+    while ready:
+        _, g = heapq.heappop(ready)
+        out.append(s.groups[g])
+        for m in users[g]:
+            left[m] -= 1
+            if not left[m]:
+                heapq.heappush(ready, (last(m), m))
+    assert len(out) == len(needs), "groups wait for each other"
     return out
-
-

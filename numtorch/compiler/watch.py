@@ -19,6 +19,10 @@ OWN = {"builtins", "time", "posix", "nt", "_io", "io", "random", "_random", "dat
        "_socket"}
 
 
+# what a piece of code is to the watch: nothing, code of the user, of the optimizers, or one that has effects
+NOTHING, USER, OPTIMIZER, EFFECT = range(4)
+
+
 class Watch:
     """A context that collects `effects` (what a replay would leave out) and the user code that ran."""
 
@@ -27,27 +31,41 @@ class Watch:
         self.numbers = False  # whether numbers of the environment vary
         self.effects: list[str] = []
         self.codes: dict[types.CodeType, dict] = {}
-        self._known: dict[types.CodeType, bool] = {}
+        self._kinds: dict[types.CodeType, int] = {}
 
     def __enter__(self) -> Watch:
         self._before, self._start = sys.getprofile(), sys._getframe(1)
-        sys.setprofile(self._event)
+        kinds, kind, called, c_called = self._kinds, self._kind, self._called, self._c_called
+
+        def event(frame: types.FrameType, what: str, arg: Any) -> None:
+            known = kinds.get(frame.f_code)  # most code is ours, and nothing to look at
+            if known != NOTHING and (known or kind(frame)):
+                if what == "call":
+                    called(frame)
+                elif what == "c_call":
+                    c_called(frame, arg)
+        sys.setprofile(event)
         return self
 
     def __exit__(self, *exc) -> None:
         sys.setprofile(self._before)
 
-    def _users(self, frame) -> bool:
+    def _kind(self, frame: types.FrameType) -> int:
         code = frame.f_code
-        mine = self._known.get(code)
-        if mine is None:
-            root = _root(frame)
+        known = self._kinds.get(code)
+        if known is None:
+            root, name = _root(frame), frame.f_globals.get("__name__") or ""
             # <string>: what named tuples and dataclasses are made of
-            mine = self._known[code] = root not in SILENT and code.co_filename != "<string>" and (
-                root == "__main__" or root not in sys.stdlib_module_names) and not self._imports(frame)
-        return mine
+            if root not in SILENT and code.co_filename != "<string>" and (
+                    root == "__main__" or root not in sys.stdlib_module_names) and not self._imports(frame):
+                known = USER
+            else:
+                known = EFFECT if root in EFFECTS else OPTIMIZER if name.startswith("numtorch.optim") else \
+                    NOTHING
+            self._kinds[code] = known
+        return known
 
-    def _imports(self, frame) -> bool:
+    def _imports(self, frame: types.FrameType | None) -> bool:
         """Whether an import statement makes this run."""
         while frame is not None and frame is not self._start:
             if (frame.f_globals.get("__name__") or "").startswith("importlib._bootstrap"):
@@ -55,27 +73,28 @@ class Watch:
             frame = frame.f_back
         return False
 
-    def _event(self, frame, event: str, arg: Any) -> None:
-        if event == "call":
-            if self._users(frame):
-                if frame.f_code not in self.codes:
-                    self.codes[frame.f_code] = frame.f_globals
-            elif _root(frame) in EFFECTS and frame.f_back is not None and self._users(frame.f_back):
-                self.effects.append(f"{frame.f_back.f_code.co_filename}:{frame.f_back.f_lineno}: "
-                                    f"{frame.f_code.co_name}() is called")
-        elif event == "c_call":
-            if getattr(arg, "__module__", None) == "math" and (self.tracer.reads or self.numbers) and (
-                    self._users(frame) or frame.f_globals.get("__name__", "").startswith("numtorch.optim")):
-                self.effects.append(f"{frame.f_code.co_filename}:{frame.f_lineno}: math.{arg.__name__}() may "
-                                    "be called of a number that varies")
-            name = getattr(arg, "__name__", "")
-            if name in CLOCKS and self._users(frame):
-                owner = getattr(arg, "__self__", None)
-                where = getattr(arg, "__module__", None) or type(owner).__module__
-                if isinstance(owner, types.ModuleType):
-                    where = owner.__name__
-                if where.partition(".")[0] in OWN or where == "_io":
-                    self.effects.append(f"{frame.f_code.co_filename}:{frame.f_lineno}: {name}() is called")
+    def _called(self, frame: types.FrameType) -> None:
+        kind = self._kind(frame)
+        if kind == USER:
+            self.codes.setdefault(frame.f_code, frame.f_globals)
+        elif kind == EFFECT and frame.f_back is not None and self._kind(frame.f_back) == USER:
+            self.effects.append(f"{_line(frame.f_back)}: {frame.f_code.co_name}() is called")
+
+    def _c_called(self, frame: types.FrameType, arg: Any) -> None:
+        name, kind = getattr(arg, "__name__", ""), self._kind(frame)
+        if kind != EFFECT and getattr(arg, "__module__", "") == "math" and (
+                self.tracer.reads or self.numbers):
+            self.effects.append(f"{_line(frame)}: math.{name}() may be called of a number that varies")
+        if kind == USER and name in CLOCKS:
+            owner = getattr(arg, "__self__", None)
+            where = owner.__name__ if isinstance(owner, types.ModuleType) else \
+                getattr(arg, "__module__", None) or type(owner).__module__
+            if where.partition(".")[0] in OWN:
+                self.effects.append(f"{_line(frame)}: {name}() is called")
+
+
+def _line(frame: types.FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _root(frame) -> str:
