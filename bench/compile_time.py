@@ -64,11 +64,11 @@ def main() -> None:
     print("imported by the LLVM printer's first kernel:", end=" ")
     first = cost(lambda: llvm.compile(nests()[:1]))
     print("numba" if "numba" in sys.modules else "no numba", f"({first:.0f} ms in all)")
-    print(f"by numba's first kernel: {cost(lambda: nests()[0].native()):.0f} ms in all")
+    print(f"by numba's first kernel: {cost(lambda: nests()[0].text().native()):.0f} ms in all")
     for k, nest in enumerate(made[0]):
         numba, ours = [], []
         for r in range(runs):
-            for times, run in ((numba, lambda n: n.native()), (ours, lambda n: llvm.compile([n]))):
+            for times, run in ((numba, lambda n: n.text().native()), (ours, lambda n: llvm.compile([n]))):
                 n = made[2 * r + (times is ours)][k]
                 n.name = f"{n.name}_{len(numba) + len(ours)}"   # another kernel each time
                 n.params = (*n.params, emit.Param(f"unused{len(numba) + len(ours)}", "int64"))

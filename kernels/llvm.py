@@ -65,7 +65,7 @@ class Code:
     """The instructions of one function in the making, and the scalar operations."""
 
     def __init__(self, module: Module):
-        self.module = module
+        self.module, self.fast = module, module.fast
         self.head: list[str] = []  # of the entry block: stack slots
         self.lines: list[str] = []
         self.block = "entry"
@@ -157,7 +157,7 @@ class Code:
         t = self.type(dtype)
         if dtype in FLOATS:
             if op in ARITHMETIC:
-                return self.new(f"f{ARITHMETIC[op]} {t} {a}, {b}")
+                return self.new(f"f{ARITHMETIC[op]} {self.fast}{t} {a}, {b}")
             if op in ("%", "//"):
                 return self._float_division(op, dtype, a, b)
             if op == "**":
@@ -245,7 +245,7 @@ class Code:
             return self.binary("&" if op == "==" else "|", "bool", *both)
         how = ORDER[op]
         if dtype in FLOATS:
-            return self.new(f"fcmp {'u' if op == '!=' else 'o'}{how} {self.type(dtype)} {a}, {b}")
+            return self.new(f"fcmp {self.fast}{'u' if op == '!=' else 'o'}{how} {self.type(dtype)} {a}, {b}")
         if op not in ("==", "!="):
             how = ("s" if signed(dtype) else "u") + how
         return self.new(f"icmp {how} {self.type(dtype)} {a}, {b}")
@@ -278,7 +278,7 @@ class Code:
             raise Unprintable(f"{name} of {dtype}")
         t = self.type(dtype)
         if name == "fmod":
-            return self.new(f"frem {t} {args[0]}, {args[1]}")
+            return self.new(f"frem {self.fast}{t} {args[0]}, {args[1]}")
         if name in INTRINSICS or name == "fma":
             symbol = f"llvm.{name}.{f'v{self.width}' if self.width > 1 else ''}{FLOATS[dtype]}"
         elif name in LIBRARY:
@@ -291,13 +291,14 @@ class Code:
         """Call a pure function that the module declares."""
         kinds = ", ".join([a[:a.index(">") + 1] if a[0] == "<" else a.split()[0] for a in args])
         self.module.declare(f"declare {result} @{symbol}({kinds})" + ("" if symbol[:5] == "llvm." else " #0"))
-        return self.new(f"call {result} @{symbol}({', '.join(args)})")
+        return self.new(f"call {self.fast}{result} @{symbol}({', '.join(args)})")
 
 
 class Module:
-    """LLVM IR of one module: declarations and definitions."""
+    """LLVM IR of one module: declarations and definitions. `fast`: flags of its floating-point operations."""
 
-    def __init__(self) -> None:
+    def __init__(self, fast: str = "") -> None:
+        self.fast = fast and fast + " "
         self.declared: dict[str, None] = {}
         self.defined: dict[Any, tuple[str, str]] = {}  # device functions: symbol and type of the result
         self.functions: list[str] = []
@@ -823,7 +824,7 @@ def compile(nests: Sequence[Nest]) -> list[jit.Native]:
     printer has no form for something in a nest, and where the JIT is off or checks indices, that nest goes
     through its Python text."""
     if jit.DISABLED or jit.CHECKED:
-        return [n.native() for n in nests]
+        return [n.text().native() for n in nests]
     return [_native(n) for n in nests]
 
 
@@ -833,7 +834,7 @@ def _native(nest: Nest) -> jit.Native:
     except Unprintable as e:
         if jit.DEBUG:
             print(f"numtorch: {nest.name} goes through numba: {e}", file=sys.stderr)
-        return nest.native()
+        return nest.text().native()
     if jit.DEBUG >= 4:
         print(f"# {nest.signature}\n{nest.source}", file=sys.stderr)
     key = "n" + hashlib.sha256(repr((text, nest.signature, jit.host())).encode()).hexdigest()[:32]

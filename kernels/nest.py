@@ -1,10 +1,11 @@
 """The loop-nest form: a kernel as data, and its first printer, Python text.
 
 A Nest is a name, parameters and statements. Values are typed expressions (expr.py) and so are indices, int64
-ones made by expr.at("p_x + i * s_x"). The templates of emit.py build nests; they are printed as Python here
-(for numba, numba-cuda, the emulator, plain Python and people) and as LLVM IR in llvm.py. Both printers mean
-the same: strict IEEE arithmetic in the order written, and integers that wrap in their own type at each step,
-so a chain of ops gives the same bits however it is fused."""
+ones made by expr.at("p_x + i * s_x"). The templates of emit.py build nests; they are printed as LLVM IR in
+llvm.py, for the CPU, and as Python here: for numba-cuda, the emulator, plain Python, people, and for numba
+where the other printer has no form. Both mean the same: strict IEEE arithmetic in the order written, and
+integers that wrap in their own type at each step, so a chain of ops gives the same bits however it is
+fused."""
 from __future__ import annotations
 
 import cmath
@@ -107,8 +108,9 @@ class Nest:
         return self.text().function()
 
     def native(self) -> jit.Native:
-        """The kernel compiled by numba."""
-        return self.text().native()
+        """The kernel, compiled."""
+        from .llvm import compile as printed
+        return printed([self])[0]
 
 
 # ------------------------------------------------------------------------------------------------ Python text
@@ -132,6 +134,7 @@ class Text(NamedTuple):
         return space[self.name]
 
     def native(self) -> jit.Native:
+        """The text compiled by numba."""
         if jit.DEBUG >= 4:
             import sys
             print(f"# {self.signature}\n{self.source}", file=sys.stderr)

@@ -67,7 +67,7 @@ def same(a: np.ndarray, b: np.ndarray, dtype: str) -> None:
 
 def both(nest: emit.Nest, items: int, outs: list[tuple[int, str]], args: list) -> None:
     """Run a nest through both printers; the outputs, given as (size, type), are equal."""
-    kernels = nest.native(), llvm.compile([nest])[0]
+    kernels = nest.text().native(), llvm.compile([nest])[0]
     results = []
     for k in kernels:
         made = [np.full(n, 7, memory(d)) for n, d in outs]
@@ -113,7 +113,7 @@ def pointwise(op, dtype: str, layout: str) -> None:
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, AssertionError):
         return  # the body has no form for these types, and no kernel is made
     try:
-        nest.native()
+        nest.text().native()
     except jit.KernelError:
         return
     tensors = [o for o in ins if not o.scalar]
@@ -228,7 +228,7 @@ def test_random_expressions(seed):
 def test_narrow_integers_wrap_at_each_step():
     """int8: (100 + 100) / 2 is -28, whatever is fused."""
     halved = lambda b, v: [b.binary("//", b.binary("+", v[0], v[0]), b.const(2))]
-    for compile_ in (lambda n: n.native(), lambda n: llvm.compile([n])[0]):
+    for compile_ in (lambda n: n.text().native(), lambda n: llvm.compile([n])[0]):
         for d, want in (("int8", -28), ("uint8", 100), ("int16", 100)):
             nest = emit.pointwise("wrap", halved, [emit.Operand("x", d)], [emit.Operand("out", d)], None)
             out = np.zeros(4, d)
@@ -248,7 +248,7 @@ def test_integer_powers_wrap():
     x, y = np.array([3, -2, 7, 0, 1, -1, 5, 2]), np.array([70_001, 63, 0, 0, -5, -3, -1, 64])
     want = [pow(3, 70_001, 2**64), -(2**63), 1, 1, 1, -1, 0, 0]
     want = [w - 2**64 if w >= 2**63 else w for w in want]
-    for k in (nest.native(), llvm.compile([nest])[0]):
+    for k in (nest.text().native(), llvm.compile([nest])[0]):
         out = np.zeros(8, np.int64)
         k.call(0, 8, out, x, y)
         assert out.tolist() == want

@@ -35,21 +35,26 @@ def minkowski(lo, hi, out, a, b, rows, columns, width, p):
         right = (r // rows) * columns * width
         for c in range(columns):
             total = 0.0
-            for k in range(width):
-                d = abs(a[r * width + k] - b[right + c * width + k])
-                if p == 2.0:
-                    total += d * d
-                elif p == 1.0:
-                    total += d
-                elif p == 0.0:
-                    total += 1.0 if d != 0.0 else 0.0
-                elif p == math.inf:
-                    total = d if d > total or d != d else total
-                else:
-                    total += d**p
+            left = r * width
+            other = right + c * width
             if p == 2.0:
+                for k in range(width):
+                    d = abs(a[left + k] - b[other + k])
+                    total += d * d
                 total = math.sqrt(total)
-            elif p != 1.0 and p != 0.0 and p != math.inf:
+            elif p == 1.0:
+                for k in range(width):
+                    total += abs(a[left + k] - b[other + k])
+            elif p == 0.0:
+                for k in range(width):
+                    total += 1.0 if a[left + k] - b[other + k] != 0.0 else 0.0
+            elif p == math.inf:
+                for k in range(width):
+                    d = abs(a[left + k] - b[other + k])
+                    total = d if d > total or d != d else total
+            else:
+                for k in range(width):
+                    total += abs(a[left + k] - b[other + k]) ** p
                 total = total ** (1.0 / p)
             out[r * columns + c] = total
 
