@@ -19,13 +19,15 @@ __all__ = ["BLOCK", "LANES", "TILE", "Fold", "Nest", "Operand", "Text", "limit",
            "reduce_chunks", "reduce_columns", "reduce_rows", "wide"]
 
 # A row is folded in LANES accumulators side by side (element i into lane i mod LANES), which are joined as a
-# tree after every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 32
+# tree after every BLOCK elements and added to a wide total (float32 → float64). So a float32 lane adds 64
 # numbers, the error of a block stays near one rounding, the loop is vector code, and the order is written
 # here, not chosen by the compiler.
 BLOCK = 4096
 # Columns of a strided reduction done at once: 1,024 float64 accumulators are 8 KiB, a quarter of the L1
 # cache.
 TILE = 1024
+# Rows of a tile folded at once.
+ROWS = 4
 WIDE = {"float32": "float64", "float64": "float64", "complex64": "complex128", "complex128": "complex128",
         "bool": "bool", "uint64": "uint64"}
 
@@ -146,6 +148,10 @@ class Fold(NamedTuple):
     finish: Callable | None = None
     before: Callable | None = None
 
+    def total(self, compute: str) -> str:
+        """The type in which blocks of elements are joined: a wide one, except where nothing is rounded."""
+        return compute if self.init in ("lowest", "highest") else wide(compute)
+
 
 def wide(dtype: str) -> str:
     """The type in which blocks are added up."""
@@ -201,7 +207,7 @@ def folded(block: Block, folds: Sequence[tuple[str, Fold, str, str]], loop: Sequ
     halves = [LANES >> k for k in range(1, LANES.bit_length())]
     tree: list[list[Store]] = [[] for _ in halves]
     for acc, fold, compute, total in folds:
-        array, big = Slot(acc, compute), wide(compute)
+        array, big = Slot(acc, compute), fold.total(compute)
         lane = lambda text, array=array: load(block, array, at(text))
         start = first(block, fold, compute, compute)
         lanes.append(Lanes(array, start.value))
@@ -209,11 +215,12 @@ def folded(block: Block, folds: Sequence[tuple[str, Fold, str, str]], loop: Sequ
         for h, level in zip(halves, tree):
             level.append(Store(array, at("j"), combine(block, fold, lane("j"), lane(f"j + {h}"))))
         join.append(do(Set(total, combine(block, fold, name(block, total, big), block.cast(lane("0"), big)))))
-    each = lambda count, *body: For("j", at("0"), at(count), 1, body, True)
+    each = lambda count, *body, most=0: For("j", at("0"), at(count), 1, body, True, most)
     return lanes, [For("b", at(lo), at(hi), BLOCK, (
-        do(Let("e", at(f"min(b + {BLOCK}, {hi})"))), each(str(LANES), Do(tuple(reset))),
-        For("q", at("b"), at("e"), LANES, (
-            each(f"min({LANES}, e - q)", do(Let("i", at("q + j"))), *loop),)),
+        do(Let("e", at(f"min(b + {BLOCK}, {hi})"))), do(Let("f", at(f"e - (e - b) % {LANES}"))),
+        each(str(LANES), Do(tuple(reset))),
+        For("q", at("b"), at("f"), LANES, (each(str(LANES), do(Let("i", at("q + j"))), *loop),)),
+        each("e - f", do(Let("i", at("f + j"))), *loop, most=LANES),
         *[each(str(h), Do(tuple(level))) for h, level in zip(halves, tree)], *join))]
 
 
@@ -222,7 +229,7 @@ def reduce_rows(title: str, fold: Fold, x: Operand, out: Operand, compute: str, 
     """A reduction whose items are output elements: `depth` kept dimensions, `loops` reduced ones, the last of
     which steps by `x.step`. Blocks of BLOCK elements are folded in `compute`, their results in its wide
     type."""
-    block, big = Block(target), wide(compute)
+    block, big = Block(target), fold.total(compute)
     header = Header([out, x])
     start = header.outer(depth, [out, x])
     header.sizes("count", *[f"m{k}" for k in range(loops)], *[f"z{k}" for k in range(loops - 1)])
@@ -245,7 +252,7 @@ def reduce_rows(title: str, fold: Fold, x: Operand, out: Operand, compute: str, 
 def reduce_chunks(title: str, fold: Fold, x: Operand, out: Operand, compute: str,
                   target: str = "cpu") -> Nest:
     """The first phase of reducing one long dense array: item c folds elements c·size … into out[c] (wide)."""
-    block, big = Block(target), wide(compute)
+    block, big = Block(target), fold.total(compute)
     header = Header([out, x])
     header.sizes("size", "n", "o_x")
     acc = Slot("acc", compute)
@@ -257,23 +264,42 @@ def reduce_chunks(title: str, fold: Fold, x: Operand, out: Operand, compute: str
     return header.nest(title, [*lanes, items(body)], [block], True)
 
 
+def by_rows(loop: int, several: Callable[[int], list[Statement]], rows: int = ROWS,
+            var: str = "j") -> list[Statement]:
+    """The innermost loop over the rows of a tile, `rows` at once, so that a total is loaded and stored once
+    for several elements. several(count) folds the rows from {var}{loop} on, in order."""
+    n = f"m{loop}"
+    one = lambda start, stop, step: For(f"{var}{loop}", at(start), at(stop), step, tuple(several(step)))
+    if rows == 1:
+        return [one("0", n, 1)]
+    return [one("0", f"{n} - {n} % {rows}", rows), one(f"{n} - {n} % {rows}", n, 1)]
+
+
 def reduce_columns(title: str, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int,
                    target: str = "cpu") -> Nest:
     """A reduction whose reduced dimensions are the slow ones: items are tiles of TILE neighbouring outputs,
     folded together in `total` (scratch, wide type, as long as the output), so memory is read in order."""
-    block, big = Block(target), wide(compute)
+    block, big = Block(target), fold.total(compute)
     header = Header([out, x, Operand("total", big)])
     start = header.outer(depth, [out, x], "r // tiles")
     header.sizes("count", "tiles", "width", "s_out", *[f"m{k}" for k in range(loops)],
                  *[f"z{k}" for k in range(loops)])
     total = Slot("total", big)
     sum_ = load(block, total, at("a + i"))
-    value = element(block, fold, block.cast(load(block, slot(x), at("p + i")), compute), big)
     each = lambda effect: For("i", at("0"), at("e"), 1, (do(effect),), True)
-    place = " + ".join([f"p_{x.name}", "t", *[f"j{k} * z{k}" for k in range(loops)]])
-    nest: list[Statement] = [do(Let("p", at(place))),
-                             each(Store(total, at("a + i"), combine(block, fold, sum_, value)))]
-    for k in range(loops - 1, -1, -1):
+    start_of = " + ".join([f"p_{x.name}", "t", *[f"j{k} * z{k}" for k in range(loops)]])
+    last = loops - 1
+
+    def several(count: int) -> list[Statement]:
+        """Fold `count` rows of the tile, one after another."""
+        acc = sum_
+        for k in range(count):
+            row = load(block, slot(x), at(f"p{k} + i"))
+            acc = combine(block, fold, acc, element(block, fold, block.cast(row, compute), big))
+        lets = [Let(f"p{k}", at(f"{start_of} + {k} * z{last}" if k else start_of)) for k in range(count)]
+        return [Do(tuple(lets)), each(Store(total, at("a + i"), acc))]
+    nest = by_rows(last, several)
+    for k in range(last - 1, -1, -1):
         nest = [For(f"j{k}", at("0"), at(f"m{k}"), 1, tuple(nest))]
     end = stored(block, result(block, fold, sum_, compute, "count"), out.memory)
     body = [do(Let("t", at(f"r % tiles * {TILE}"))), *start, do(Let("e", at(f"min({TILE}, width - t)"))),

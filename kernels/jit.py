@@ -102,8 +102,11 @@ bits = Intrinsic("bits", _bits)
 from_bits = Intrinsic("from_bits", _from_bits)
 fma = Intrinsic("fma", _fma)
 fmod = Intrinsic("fmod", np.fmod)
+# Elements of a lane array: a fold keeps its accumulators side by side (element i in lane i mod LANES).
+# 64 float32 are four AVX-512 registers: enough independent additions to hide the latency of one.
+LANES = 64
 # LANES accumulators of the type of the start value, on the stack (emit.py)
-lanes = Intrinsic("lanes", lambda first: np.full(128, first))
+lanes = Intrinsic("lanes", lambda first: np.full(LANES, first))
 rint = Intrinsic("rint", lambda x: np.rint(x))
 floor = Intrinsic("floor", lambda x: np.floor(x))
 ceil = Intrinsic("ceil", lambda x: np.ceil(x))
@@ -177,7 +180,7 @@ def _numba_intrinsics() -> dict[str, Any]:
         def build(c, b, s, a):
             kind = c.get_data_type(memory)
             with b.goto_entry_block():
-                array = b.alloca(kind, 128)
+                array = b.alloca(kind, LANES)
                 array.align = 64  # a vector of any CPU lies in one cache line
                 return array
         return nt.CPointer(memory)(first), build

@@ -96,11 +96,10 @@ class Code:
     def branch(self, c: str, yes: str, no: str) -> None:
         self.put(f"br i1 {c}, label %{yes}, label %{no}")
 
-    def stack(self, kind: str, count: int = 1, align: int = 0) -> str:
+    def stack(self, kind: str, align: int = 0) -> str:
         """A place on the stack."""
         self._count += 1
-        many = f", i64 {count}" if count > 1 else ""
-        self.head.append(f"  %.{self._count} = alloca {kind}{many}" + (f", align {align}" if align else ""))
+        self.head.append(f"  %.{self._count} = alloca {kind}" + (f", align {align}" if align else ""))
         return f"%.{self._count}"
 
     def text(self, definition: str) -> str:
@@ -373,6 +372,8 @@ class _Vectors:
         return max(min(register // self.size * several, 64), 1)
 
 
+# Operations of a loop of LANES elements that is printed without a loop.
+UNROLLED = 24
 VECTOR_MATH = {"math.sqrt", "math.copysign", "fma", "rint", *ROUND}
 
 
@@ -413,7 +414,8 @@ class _Printer(Code):
             if isinstance(s, For):
                 self.loop(s)
             elif isinstance(s, Lanes):
-                self.lanes[s.array.name] = self.stack(_memory(s.array), LANES, 64)
+                many = LANES if s.array.compute not in PARTS else 2 * LANES
+                self.lanes[s.array.name] = self.stack(f"<{many} x {_part(s.array)}>", align=64)
             else:
                 self.effects(s)
 
@@ -427,8 +429,12 @@ class _Printer(Code):
         count = int(stop) - int(start) if start.isdigit() and stop.isdigit() and s.step == 1 else 0
         vectors = _Vectors(s) if s.step == 1 else None
         if vectors is not None and vectors.possible:
-            if 0 < count <= LANES and count & (count - 1) == 0 and not vectors.strided:
+            # lanes that are only touched by whole vectors at known places live in registers
+            short = vectors.count <= UNROLLED and not vectors.strided and not vectors.scattered
+            if short and 0 < count <= LANES and count & (count - 1) == 0:
                 self.vector(s, vectors, count, start)
+            elif short and s.most and self.maskable(vectors):
+                self.tail(s, vectors, s.most, start, stop)
             elif vectors.width(self.register) > 1:
                 self.vector_loop(s, vectors, start, stop)
             else:
@@ -468,9 +474,17 @@ class _Printer(Code):
         self.lines.insert(at, f"  {var} = phi i64 [ {start}, %{before} ], [ {step}, %{self.block} ]")
         self.jump(head)
         self.enter(rest)
-        if vectors.scattered or not self.masks or (vectors.narrow and self.masks < 2):
+        if vectors.scattered or not self.maskable(vectors):
             self.scalar_loop(s, var, stop)
-            return
+        else:
+            self.tail(s, vectors, width, var, stop)
+
+    def maskable(self, vectors: _Vectors) -> bool:
+        """Whether this CPU loads and stores part of a vector of such elements."""
+        return self.masks == 2 or (self.masks == 1 and not vectors.narrow)
+
+    def tail(self, s: For, vectors: _Vectors, width: int, var: str, stop: str) -> None:
+        """The body for elements `var` … `stop` - 1, fewer than `width` or as many, as one masked vector."""
         tail, after = self.label(), self.label()
         self.branch(self.new(f"icmp slt i64 {var}, {stop}"), tail, after)
         self.enter(tail)
@@ -564,6 +578,9 @@ class _Printer(Code):
         step = 0 if self.vectors is None else self.vectors.step(e.args[0])
         parts = [0, 1] if array.compute in PARTS else [None]
         t = _part(array)
+        if array.name in self.lanes and array.name not in self.held and len(parts) == 1 \
+                and self.index(e.args[0]).isdigit():
+            self.held[array.name] = 0, LANES, self.whole(array)
         if array.name in self.held and (step == 1 or self.width == 1):
             known = self.taken(array, self.index(e.args[0]))
             if known is not None:
@@ -590,11 +607,36 @@ class _Printer(Code):
         at = int(index) - first if index.isdigit() else -1
         if at < 0 or at + self.width > count:
             return None
+        if count == self.width:
+            return x
         many = f"<{count} x {_part(array)}>"
         if self.width == 1:
             return self.new(f"extractelement {many} {x}, i64 {at}")
         pick = ", ".join([f"i32 {k}" for k in range(at, at + self.width)])
         return self.new(f"shufflevector {many} {x}, {many} poison, <{self.width} x i32> <{pick}>")
+
+    def whole(self, array: Slot) -> str:
+        """All of a lane array."""
+        t = _part(array)
+        return self.new(f"load <{LANES} x {t}>, ptr {self.lanes[array.name]}, align {ALIGN[t]}")
+
+    def keep(self, array: Slot, first: int, count: int, x: str) -> None:
+        """Store `count` lanes from `first` on. Lanes are read and written whole wherever their place is
+        known, so that they become registers."""
+        t = _part(array)
+        many, all_ = f"<{count} x {t}>", f"<{LANES} x {t}>"
+        whole = x
+        if count == 1:
+            whole = self.new(f"insertelement {all_} {self.whole(array)}, {t} {x}, i64 {first}")
+        elif count < LANES:
+            near = ", ".join([f"i32 {min(k, count - 1)}" for k in range(LANES)])
+            pick = ", ".join([f"i32 {k - first if first <= k < first + count else LANES + k}"
+                              for k in range(LANES)])
+            wide = self.new(f"shufflevector {many} {x}, {many} poison, <{LANES} x i32> <{near}>")
+            whole = self.new(f"shufflevector {all_} {wide}, {all_} {self.whole(array)}, "
+                             f"<{LANES} x i32> <{pick}>")
+        self.put(f"store {all_} {whole}, ptr {self.lanes[array.name]}, align {ALIGN[t]}")
+        self.held[array.name] = first, count, x
 
     def load_vectors(self, array: Slot, place: str, t: str, parts: int) -> list[str]:
         """One vector of neighbours; or that of the real and that of the imaginary parts."""
@@ -655,7 +697,10 @@ class _Printer(Code):
         values = [self.kept(array, v) for v in (x if array.compute in PARTS else [x])]
         parts, t = ([0, 1] if array.compute in PARTS else [None]), _part(array)
         self.held.pop(array.name, None)
-        if self.vectors is None:
+        if array.name in self.lanes and len(values) == 1 and index.isdigit() and self.mask is None \
+                and (self.vectors is None or self.vectors.step(s.place) == 1):
+            self.keep(array, int(index), self.width, values[0])
+        elif self.vectors is None:
             for v, p in zip(values, parts):
                 self.put(f"store {t} {v}, ptr {self.place(array, index, p)}")
         elif self.vectors.step(s.place) == 1:
@@ -675,8 +720,6 @@ class _Printer(Code):
         many = f"<{n} x {t}>"
         if self.mask is None:
             self.put(f"store {many} {x}, ptr {place}, align {align}")
-            if array.name in self.lanes and len(values) == 1 and index.isdigit():
-                self.held[array.name] = int(index), n, x
         elif array.name in self.lanes and len(values) == 1:  # a whole store, which a later load can take from
             old = self.new(f"load {many}, ptr {place}, align {align}")
             x = self.new(f"select <{n} x i1> {self.mask[0]}, {many} {x}, {many} {old}")

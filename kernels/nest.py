@@ -18,8 +18,7 @@ import numpy as np
 from . import jit
 from .expr import Block, Expr, Printer, Slot, put
 
-# Elements of a lane array: a fold keeps its accumulators side by side (element i in lane i mod LANES).
-LANES = 128
+LANES = jit.LANES
 
 
 # ------------------------------------------------------------------------------------------------ statements
@@ -49,13 +48,15 @@ class Do(NamedTuple):
 
 class For(NamedTuple):
     """`for var in range(start, stop, step)`, start and stop not negative. `free`: no iteration touches what
-    another one writes, so they may run side by side."""
+    another one writes, so they may run side by side. `most`: there are no more iterations than that (0: not
+    known)."""
     var: str
     start: Expr
     stop: Expr
     step: int
     body: tuple[Statement, ...]
     free: bool = False
+    most: int = 0
 
 
 class Lanes(NamedTuple):

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .emit import (
+    ROWS,
     TILE,
     Fold,
     Header,
     Operand,
+    by_rows,
     combine,
     element,
     first,
@@ -21,10 +23,15 @@ from .emit import (
     number,
     result,
     slot,
-    wide,
 )
 from .expr import Block, Expr, Slot, at, inline, load, stored
 from .nest import Do, For, Let, Nest, Set, Statement, Store, do, name
+
+
+# A program of so few steps is printed for several rows of a tile at once.
+SHORT = 8
+# A value of so many operations (an exponential has 25) costs more than to store and load it.
+COSTLY = 12
 
 
 class Step(NamedTuple):
@@ -51,8 +58,10 @@ class _Values:
     """Values of a program in one block: those that have a name by it, the rest recomputed."""
 
     def __init__(self, block: Block, program: Sequence[Step], ins: Sequence[Operand],
-                 scalars: Sequence[Operand], named: dict[int, str], index: Callable[[Operand], Expr]):
+                 scalars: Sequence[Operand], named: dict[int, str], index: Callable[[Operand], Expr],
+                 kept: dict[int, Operand] | None = None):
         self.block, self.program, self.ins, self.named, self.index = block, program, ins, named, index
+        self.kept = kept or {}
         self.numbers = [number(block, o) for o in scalars]
         self.memo: dict[int, Expr] = {}
 
@@ -61,6 +70,8 @@ class _Values:
             s = self.program[i]
             if i in self.named:
                 e = name(self.block, self.named[i], s.dtype)
+            elif i in self.kept:
+                e = load(self.block, slot(self.kept[i]), self.index(self.kept[i]))
             elif s.kind == "load":
                 o = self.ins[s.args[0]]
                 e = self.block.cast(load(self.block, slot(o), self.index(o)), s.dtype)
@@ -72,7 +83,7 @@ class _Values:
 
 def single(fold: Fold, compute: str) -> Callable[[Block, list[Expr]], list[Expr]]:
     """The expression of a fold of one element: builds [result] from [x]."""
-    big = wide(compute)
+    big = fold.total(compute)
 
     def build(block: Block, values: list[Expr]) -> list[Expr]:
         x = element(block, fold, values[0], compute)
@@ -83,6 +94,66 @@ def single(fold: Fold, compute: str) -> Callable[[Block, list[Expr]], list[Expr]
             return [inline(block, fold.finish, (e, one))]
         return [block.cast(e, compute)]
     return build
+
+
+def _cost(program: Sequence[Step], i: int) -> int:
+    """Operations of one value step."""
+    s, block = program[i], Block("cpu")
+    e = s.data(block, [name(block, f"a{k}", program[a].dtype) for k, a in enumerate(s.args)],
+               [name(block, f"n{k}", "float64") for k in range(64)])
+    seen: dict[int, Expr] = {}
+    stack = [e]
+    while stack:
+        e = stack.pop()
+        if id(e) not in seen:
+            seen[id(e)] = e
+            stack += e.args
+    return len(seen)
+
+
+def _keepers(program: Sequence[Step], outs: Sequence[Operand], sweeps: Sequence[Sweep | None],
+             apart: bool) -> dict[int, Operand]:
+    """Costly values that one pass folds and a later one needs again for an output of the same type: the first
+    keeps them in that output's memory, as softmax keeps its exponentials. Only where no later pass reads an
+    input along the row, which may be that memory."""
+    cone: dict[int, set[int]] = {}
+    for i, s in enumerate(program):
+        cone[i] = {i}.union(*[cone[a] for a in s.args[:1 if s.kind in ("fold", "store") else None]
+                              if s.kind != "load" and program[a].kind != "fold" and program[a].full])
+    found: dict[int, Operand] = {}
+    for s in program:
+        if s.kind != "store" or not s.full:
+            continue
+        o = outs[s.args[1]]
+        early = {c for c in cone[s.args[0]] if program[c].kind == "value" and program[c].level < s.level
+                 and program[c].dtype == o.memory}
+        early = {c for c in early if any(f.kind == "fold" and f.level == program[c].level + 1
+                                         and c in cone[f.args[0]] for f in program)}
+        early = {c for c in early if c not in found and _cost(program, c) >= COSTLY}
+        if not early:
+            continue
+        c = max(early)
+        first, last = sweeps[program[c].level], sweeps[s.level]
+        if first is None or last is None or first.loops != 1 or last.loops != 1 \
+                or dict(last.steps)[o.name] != 1:
+            continue
+        later = [t.args[0] for t in program if t.level > program[c].level + (t.kind == "fold")
+                 and (t.kind == "fold" or (t.kind == "store" and t.full))]
+        if apart or not any(program[x].kind == "load" for t in later for x in _reach(program, t, c)):
+            found[c] = o
+    return found
+
+
+def _reach(program: Sequence[Step], top: int, stop: int) -> set[int]:
+    """The full steps that `top` is computed from, not looking behind `stop`."""
+    seen: set[int] = set()
+    stack = [top]
+    while stack:
+        i = stack.pop()
+        if i not in seen and i != stop and program[i].full and program[i].kind != "fold":
+            seen.add(i)
+            stack += program[i].args if program[i].kind == "value" else ()
+    return seen
 
 
 def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: Sequence[Operand],
@@ -107,10 +178,12 @@ def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: S
     blocks: list[Block] = []
     before: list[Statement] = []
     start = lambda o: at(f"p_{o.name}")
+    keepers = _keepers(program, outs, sweeps, apart) if target == "cpu" else {}
+    kept: dict[int, Operand] = {}
 
     def fresh(index: Callable[[Operand], Expr]) -> tuple[Block, _Values]:
         blocks.append(Block(target))
-        return blocks[-1], _Values(blocks[-1], program, ins, scalars, named, index)
+        return blocks[-1], _Values(blocks[-1], program, ins, scalars, named, index, kept)
 
     for p, sweep in enumerate(sweeps):
         block, value = fresh(start)
@@ -121,7 +194,8 @@ def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: S
         named.update({i: f"v{i}" for i in once})
         if sweep is None:
             continue
-        kinds = dict(sweep.steps)
+        keep = {i: o for i, o in keepers.items() if program[i].level == p}
+        kinds = {**dict(sweep.steps), **{o.name: 1 for o in keep.values()}}
         lead = f"w{p}_" if sweep.loops > 1 else "p_"
 
         def index(o: Operand, p=p, kinds=kinds, lead=lead) -> Expr:
@@ -137,6 +211,8 @@ def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: S
             if s.kind == "store" and s.full and s.level == p:
                 o = outs[s.args[1]]
                 effects.append(Store(slot(o), index(o), stored(block, value(s.args[0]), o.memory)))
+        effects += [Store(slot(o), index(o), value(i)) for i, o in keep.items()]
+        kept.update(keep)
         length = f"m{p}_{sweep.loops - 1}"
         nest: list[Statement]
         if folds:
@@ -144,7 +220,7 @@ def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: S
             made, nest = folded(block, table, [Do(tuple(effects))], "0", length)
             before += made
             for i, fold, compute in folds:
-                body.append(do(Set(f"total{i}", first(block, fold, compute, wide(compute)))))
+                body.append(do(Set(f"total{i}", first(block, fold, compute, fold.total(compute)))))
         else:
             nest = [For("i", at("0"), at(length), 1, (Do(tuple(effects)),), True)]
         if sweep.loops > 1:
@@ -156,8 +232,8 @@ def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: S
                 nest = [For(f"u{k}", at("0"), at(f"m{p}_{k}"), 1, tuple(nest))]
         body += nest
         for i, fold, compute in folds:
-            end = block.cast(result(block, fold, name(block, f"total{i}", wide(compute)), compute, "count"),
-                             compute)
+            total = name(block, f"total{i}", fold.total(compute))
+            end = block.cast(result(block, fold, total, compute, "count"), compute)
             body.append(do(Let(f"v{i}", block.cast(end, program[i].dtype))))
             named[i] = f"v{i}"
     block, value = fresh(start)
@@ -184,31 +260,39 @@ def columns(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars
                  *[f"m{k}" for k in range(loops)])
     for o in [*outs, *ins]:
         header.sizes(*[f"z{k}_{o.name}" for k in range(loops)])
-    block = Block(target)
-    index = lambda o: at({0: f"w_{o.name}", 1: f"w_{o.name} + t + i"}.get(
-        o.step, f"w_{o.name} + (t + i) * s_{o.name}"))
-    value = _Values(block, program, ins, scalars, {}, index)
-    effects: list[Store] = []
+    block, last = Block(target), loops - 1
     folds = [s for s in program if s.kind == "fold"]
-    for s, total in zip(folds, totals):
-        fold, compute = s.data
-        x = element(block, fold, block.cast(value(s.args[0]), compute), wide(compute))
-        where = at("a + i")
-        effects.append(Store(slot(total), where, combine(block, fold, load(block, slot(total), where), x)))
-    for s in program:
-        if s.kind == "store":
-            o = outs[s.args[1]]
-            effects.append(Store(slot(o), index(o), stored(block, value(s.args[0]), o.memory)))
     each = lambda *body: For("i", at("0"), at("e"), 1, (Do(body),), True)
-    row = lambda o: at(" + ".join([f"p_{o.name}", *[f"u{k} * z{k}_{o.name}" for k in range(loops)]]))
-    lets = [Let(f"w_{o.name}", row(o)) for o in [*outs, *ins]]
-    nest: list[Statement] = [Do(tuple(lets)), each(*effects)]
-    for k in range(loops - 1, -1, -1):
+    row = lambda o: " + ".join([f"p_{o.name}", *[f"u{k} * z{k}_{o.name}" for k in range(loops)]])
+
+    def several(count: int) -> list[Statement]:
+        """Compute, store and fold `count` rows of the tile, one after another."""
+        lets, effects = [], []
+        sums = [load(block, slot(total), at("a + i")) for total in totals]
+        for j in range(count):
+            def index(o: Operand, j=j) -> Expr:
+                return at({0: f"w{j}_{o.name}", 1: f"w{j}_{o.name} + t + i"}.get(
+                    o.step, f"w{j}_{o.name} + (t + i) * s_{o.name}"))
+            for o in [*outs, *ins]:
+                lets.append(Let(f"w{j}_{o.name}", at(row(o) + (f" + {j} * z{last}_{o.name}" if j else ""))))
+            value = _Values(block, program, ins, scalars, {}, index)
+            for k, s in enumerate(folds):
+                fold, compute = s.data
+                x = element(block, fold, block.cast(value(s.args[0]), compute), fold.total(compute))
+                sums[k] = combine(block, fold, sums[k], x)
+            for s in program:
+                if s.kind == "store":
+                    o = outs[s.args[1]]
+                    effects.append(Store(slot(o), index(o), stored(block, value(s.args[0]), o.memory)))
+        effects += [Store(slot(total), at("a + i"), x) for total, x in zip(totals, sums)]
+        return [Do(tuple(lets)), each(*effects)]
+    nest = by_rows(last, several, ROWS if len(program) <= SHORT else 1, "u")
+    for k in range(last - 1, -1, -1):
         nest = [For(f"u{k}", at("0"), at(f"m{k}"), 1, tuple(nest))]
     resets, ends = [], []
     for s, total, o in zip(folds, totals, results):
         fold, compute = s.data
-        resets.append(Store(slot(total), at("a + i"), first(block, fold, compute, wide(compute))))
+        resets.append(Store(slot(total), at("a + i"), first(block, fold, compute, fold.total(compute))))
         end = result(block, fold, load(block, slot(total), at("a + i")), compute, "count")
         place = {0: f"p_{o.name}", 1: f"p_{o.name} + t + i"}.get(o.step, f"p_{o.name} + (t + i) * s_{o.name}")
         ends.append(Store(slot(o), at(place), stored(block, end, o.memory)))
@@ -242,10 +326,10 @@ def chunks(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars:
             effects.append(Store(slot(o), index(o), stored(block, value(s.args[0]), o.memory)))
     lanes, inner = folded(block, [(f"acc{k}", fold, compute, f"total{k}") for k, fold, compute, _ in folds],
                           [Do(tuple(effects))], "r * size", "end")
-    body: list[Statement] = [do(Set(f"total{k}", first(block, fold, compute, wide(compute))))
+    body: list[Statement] = [do(Set(f"total{k}", first(block, fold, compute, fold.total(compute))))
                              for k, fold, compute, _ in folds]
     body += [do(Let("end", at("min(r * size + size, n)"))), *inner]
-    body += [do(Store(slot(o), at("r"), name(block, f"total{k}", wide(compute))))
+    body += [do(Store(slot(o), at("r"), name(block, f"total{k}", fold.total(compute))))
              for (k, _, compute, _), o in zip(folds, totals)]
     return header.nest(title, [*lanes, items(body)], [block], apart)
 

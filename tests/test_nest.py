@@ -333,3 +333,34 @@ def test_no_fast_math_flag_in_emitted_code():
     for text in (ours, theirs):
         for flag in (" contract ", " reassoc ", " nsz ", " fast "):
             assert flag not in text
+
+
+def test_a_pass_keeps_costly_values_in_the_output():
+    """exp is folded in one pass and stored by the next: once in the text for whole vectors, once for the
+    rest; never where the next pass also reads an input that may lie in the output's memory."""
+    load, fold = passes.Step("load", (0,), "float32", 0, True, None), registry["sum"].fold
+    exp = registry["exp"]
+    value = lambda *args, level, build: passes.Step("value", args, "float32", level, True, build)
+    body = lambda block, a, n: inline(block, exp.body, tuple(a))
+    times = lambda block, a, n: block.make("*", "float32", tuple(a))
+    program = [load, value(0, level=0, build=body), passes.Step("fold", (1,), "float32", 1, False,
+                                                                (fold, "float32")),
+               value(1, 2, level=1, build=times), passes.Step("store", (3, 0), "float32", 1, True, None)]
+    more = [*program[:3], value(1, 0, level=1, build=times), program[4]]
+    x, out = emit.Operand("x0", "float32"), emit.Operand("out0", "float32")
+    sweeps = [passes.Sweep(1, (("out0", 1), ("x0", 1)))] * 2
+    for steps, apart, count in ((program, False, 2), (more, True, 2), (more, False, 3)):
+        nest = passes.rows("kept", steps, [x], [], [out], 1, sweeps, apart=apart)
+        assert nest.source.count("rint(") == count
+        both(nest, 3, [(3 * 200, "float32")], [sample(np.random.default_rng(1), "float32", 600),
+                                               0, 0, 200, 200, 200, 200, 200])
+
+
+def test_softmax_over_its_own_input():
+    x = numtorch.randn(4, 300)
+    want = x.softmax(1)
+    f = numtorch.compile(lambda x: x.copy_((x * 1).softmax(1) + 0 * x))
+    for _ in range(3):
+        y = x.clone()
+        f(y)
+        assert (y == want).all()

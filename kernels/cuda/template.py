@@ -116,7 +116,7 @@ class _Fold:
     """The pieces of text of a reduction, those of emit.reduce_rows for one thread's share of a row."""
 
     def __init__(self, fold: Fold, x: Operand, out: Operand, compute: str, depth: int, loops: int):
-        self.fold, self.block, self.big = fold, Block("cuda"), emit.wide(compute)
+        self.fold, self.block, self.big = fold, Block("cuda"), fold.total(compute)
         self.loops, self.printer, self.header = loops, Printer("cuda"), Header([out, x])
         block, outer = self.block, self.header.outer(depth, [out, x])
         self.place_row = lines(self.printer, outer)

@@ -284,7 +284,7 @@ class Kernel:
         lead, ends = [s for _, s, _ in sums], [s for _, _, s in sums]
         folds = [s for s in program if s.kind == "fold"]
         n = prod([g.sizes[a] for a in kept])
-        totals = [self._scratch(emit.wide(s.data[1]), n) for s in folds]
+        totals = [self._scratch(s.data[0].total(s.data[1]), n) for s in folds]
         arrays = [*self.stores, *ends, *self.loads]
         skip, a, b = len(lead), len(self.stores), len(self.stores) + len(ends)
         outer, steps = collapse([g.sizes[d] for d in kept],
@@ -318,7 +318,7 @@ class Kernel:
         program, sums = self._split()
         count = prod(g.sizes)
         parts = -(-count // CHUNK)
-        totals = [self._scratch(emit.wide(s.data[1]), parts) for s in program if s.kind == "fold"]
+        totals = [self._scratch(s.data[0].total(s.data[1]), parts) for s in program if s.kind == "fold"]
         arrays = [*self.stores, *self.loads]
         _, steps = collapse(g.sizes, [*[s for _, s, _ in sums], *[x.steps for x in arrays]])
         last = [s[0] for s in steps[len(sums):]]

@@ -126,7 +126,7 @@ class Reduction(Op):
         for n in ksize:
             results *= n
         run, memory, cost, name, fold = backend(device).run, x.dtype.name, self.cost, self.name, self.fold
-        big = D.by_name[emit.wide(compute)]
+        big = D.by_name[self.fold.total(compute)]
         tag = (self.kind, name, compute, memory, kind.name)
         X = lambda step: emit.Operand("x", memory, step)
         out = emit.Operand("out", kind.name)
