@@ -426,3 +426,23 @@ def test_the_sign_of_a_half():
     compiled = T.compile(f)
     for x in (T.randn(7), -T.ones(3)):
         same(f(x.half()), compiled(x.half()))
+
+
+@pytest.mark.parametrize("fn", [
+    lambda x, k: sum([x + 1 for _ in range(k)]), lambda x, k: x * [1, 2, 3, 4, 5][k],
+    lambda x, k: x * {1: 5, 2: 6}.get(k, 7), lambda x, k: x * len("a" * k), lambda x, k: x[:k] * 2,
+    lambda x, k: x[:k].sum(), lambda x, k: x[k], lambda x, k: x.narrow(0, 0, k), lambda x, k: T.eye(k),
+    lambda x, k: T.tensor([k, k + 0.5]), lambda x, k: T.zeros(k, 2) + T.full((2,), k),
+    lambda x, k: x.clamp(min=k) + T.tensor(k), lambda x, k: x.fill_(k), lambda x, k: x.repeat(k, 1),
+    lambda x, k: x * (k // 2 + k % 3 + k ** 2 + (k << 1) + divmod(k, 2)[0] + abs(-k) + int(k / 2)),
+    lambda x, k: F.cross_entropy(x, T.tensor([0, 1] * 3), label_smoothing=k / 10),
+    lambda x, k: F.dropout(x, k / 8), lambda x, k: x.topk(min(k, 2)).values, lambda x, k: x * (1j * k).imag,
+    lambda x, k: x.unflatten(0, (k, -1)) if 6 % k == 0 else x, lambda x, k: x.sum(k % 2)])
+def test_numbers_that_vary_are_not_used_unseen(fn):
+    """Python's own functions take an int's value without asking the int; so may code that makes shapes."""
+    compiled = T.compile(fn)
+    for k in (1, 2, 3, 4):
+        T.manual_seed(0)
+        want = fn(T.arange(12.0).reshape(6, 2), k)
+        T.manual_seed(0)
+        same(want, compiled(T.arange(12.0).reshape(6, 2), k))

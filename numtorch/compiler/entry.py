@@ -18,7 +18,7 @@ from .environment import modes
 from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
-from .number import Float, Int, evaluate
+from .number import evaluate, varies
 from .program import Program
 
 PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
@@ -47,7 +47,7 @@ class Bound:
             places = [(id(n), i) for n in graph.nodes if n.kind in ("map", "fill")
                       for i, v in enumerate(n.ins) if type(v) is not Ref]
             self.numbers = [followed.get(p, v) for p, v in zip(places, self.numbers)]
-        self.follows = any(type(v) is Float or type(v) is Int for v in self.numbers)
+        self.follows = any(map(varies, self.numbers))
         self.program = program_of(graph, donated)
         self.run = self.program.run
 
@@ -142,8 +142,8 @@ class Entry:
         self.edges: list[tuple] = []           # ("arg", leaf) or ("tensor", t)
         self.distinct: list[int] = []          # argument leaves whose storages must differ
         self.numbers: list = []                # of the program, where some are Numbers
-        self.followed: list[tuple] = []        # (expression, slot or leaf) of numbers that vary
-        self.reads: list[tuple] = []           # (expression, its program, Ref) of what item() reads
+        self.followed: list[tuple] = []        # (atom, slot or leaf) of numbers that vary
+        self.reads: list[tuple] = []           # (atom, its program, Ref) of what item() reads
         self.decisions: list[tuple] = []
         # what explains it
         self.names: list[str] = []             # of the argument leaves
@@ -189,14 +189,14 @@ class Entry:
                 return False
         return True
 
-    def look(self, leaves: Sequence[Any]) -> dict[int, Any]:
-        """The present values of the numbers that vary, by the id of their expression."""
-        known = {id(expr): leaves[at] if type(at) is int else at.get() for expr, at in self.followed}
+    def look(self, leaves: Sequence[Any]) -> dict[Any, Any]:
+        """The present values of the numbers that vary."""
+        known = {atom: leaves[at] if type(at) is int else at.get() for atom, at in self.followed}
         if self.reads:
             arrays = [s.array for s in self.storages(leaves)]
-            for expr, program, ref in self.reads:  # one may depend on the numbers before
+            for atom, program, ref in self.reads:  # one may depend on the numbers before
                 (a,) = program.run(arrays, [evaluate(v, known) for v in program.numbers])
-                known[id(expr)] = tensor_on(a, ref.layout, ref.dtype).item()
+                known[atom] = tensor_on(a, ref.layout, ref.dtype).item()
         return known
 
     def storages(self, leaves: Sequence[Any]) -> list[Storage]:

@@ -19,7 +19,8 @@ from ..storage import Storage
 from ..tensor import Tensor
 from . import interpret
 from .graph import Graph, Node, Out, Ref, Value
-from .number import Float, Int, follow, plain
+from .number import Int, follow, plain, specialised, varies
+from .polynomial import Atom
 
 # item() of what so few operations on single elements make does not end a stretch: a step count
 SMALL_NODES = 16
@@ -69,10 +70,13 @@ class Tracer:
         self.reads: list[tuple[Ref, Any]] = []         # what item() read, with the Number it gave
         self.numbers: dict[tuple[int, int], Any] = {}  # (id of a node, operand) → the Number given there
         self.decisions: list[tuple] = []               # (function, Numbers, outcome) the code acted upon
+        self._decided: set[tuple] = set()
+        self.sized = False                             # whether sizes may be Numbers
 
     # ------------------------------------------------------------------------------------------ storages
     def fresh(self, layout: Layout, d: D.dtype, device) -> Tensor:
         """A new tensor whose memory will be written by what is recorded."""
+        layout = self.settled(layout)
         s = new(Symbol)
         s.device, s.version = device, 0
         held.__set__(s, Value(None, d, layout.numel, None, self, device))
@@ -117,13 +121,36 @@ class Tracer:
         self.nodes.append(node)
         if kind in ("map", "fill"):
             for i, v in enumerate(ins):
-                if type(v) is Float or type(v) is Int:
+                if varies(v):
                     self.numbers[id(node), i] = v
                     ins[i] = plain(v)
         for t, o in zip(targets, outs):
             if t is not None and o is not None:
                 o.value.node = node
                 held.__set__(t.storage, o.value)
+
+    # ------------------------------------------------------------------------------------------ numbers
+    def decide(self, fn: Callable, args: Sequence[Any], outcome: Any) -> None:
+        """Code acts upon what fn of Numbers gives."""
+        key = (fn, *[a.form if type(a) is Int else id(a) for a in args])
+        if key not in self._decided:
+            self._decided.add(key)
+            self.decisions.append((fn, args, outcome))
+
+    def settled(self, v: Any) -> Any:
+        """An argument or a layout, where Numbers cannot be followed into it: it now depends on them."""
+        if self.sized:
+            return v
+        if type(v) is Layout:
+            if type(v.numel) is Int or varies(v.offset) or any(map(varies, (*v.shape, *v.strides))):
+                shape, strides, offset = specialised((v.shape, v.strides, v.offset))
+                return v.at(shape, strides, offset)
+            return v
+        return specialised(v)
+
+    def fixed(self, v: Any) -> Any:
+        """A number, or a list of them, of which memory is made at once."""
+        return specialised(v)
 
     # --------------------------------------------------------------------------------------- what is recorded
     def map(self, plan, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
@@ -143,7 +170,7 @@ class Tracer:
             elif isinstance(v, list | tuple) and any(isinstance(t, Tensor) for t in v):
                 ins[k] = [self.ref(t) if isinstance(t, Tensor) else t for t in v]
             else:
-                ins[k] = v
+                ins[k] = self.settled(v)
         self._add("call", op, ins, outs, ("effect",) if "generator" in args else ())
 
     def fill(self, t: Tensor, number) -> None:
@@ -167,7 +194,7 @@ class Tracer:
             value = interpret.tensor_on(a, ref.layout, ref.dtype).item()
         finally:
             state.lazy, state.small = lazy, small
-        found = follow(int(value) if ref.dtype is D.bool else value, ("read", len(self.reads)))
+        found = follow(int(value) if ref.dtype is D.bool else value, Atom())
         self.reads.append((ref, found))
         return bool(found) if ref.dtype is D.bool else found
 

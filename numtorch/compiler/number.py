@@ -1,52 +1,120 @@
-"""Python numbers that a trace follows: a learning rate, a step count, what item() read.
+"""Python numbers that a trace follows: a learning rate, a step count, a size, what item() read.
 
-A Number is the float (or int) it stands for and remembers how it was computed, so that a replay computes it
-again from what it finds. Code that decides by it (a comparison, int(), formatting) adds a guard: the entry
-then holds only where that comes out the same."""
+A Number stands for a float or an int and remembers how it was computed, so that a replay computes it again
+from what it finds. Code that decides by it (a comparison, int(), formatting) adds a guard: the entry then
+holds only where that comes out the same.
+
+`isinstance` takes a Number for the int or float that it stands for, but Python's own C code does not: it asks
+`__index__` or `__float__`, and so nothing uses the value of a Number unseen. (Of a subclass of int, range()
+and list[i] would take it without asking.)"""
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
+from .. import layouts
 from ..autograd.modes import state
 from ..kinds.pointwise import PLAIN
+from .polynomial import Atom, Polynomial, divided
+
+# Code that looks things up by shapes that may vary: to it two of them are the same if their expressions are.
+BY_FORM = {layouts.contiguous.__code__, layouts.Layout.key.fget.__code__,  # type: ignore[attr-defined]
+           layouts.Layout.__hash__.__code__}
 
 
-class Float(float):
-    """A float with the expression `expr` = (function, operands) that made it."""
+class Float:
+    """A float: `expr` is the Atom that it is, or the (function, operands) that made it."""
 
-    expr: tuple
+    __slots__ = ("value", "expr")
+
+    def __init__(self, value: float, expr: Any):
+        self.value, self.expr = value, expr
+
+    __class__: Any = property(lambda self: float)
+
+    def __hash__(self) -> int:
+        return hash(specialised(self))
+
+    def __neg__(self) -> Any:
+        return applied(operator.neg, self)
+
+    def __abs__(self) -> Any:
+        return applied(abs, self)
 
 
-class Int(int):
-    """An int with the expression that made it."""
+class Int:
+    """An int: a polynomial in what varies."""
 
-    expr: tuple
+    __slots__ = ("value", "form")
+
+    def __init__(self, value: int, form: Polynomial):
+        self.value, self.form = value, form
+
+    __class__: Any = property(lambda self: int)
+
+    def __hash__(self) -> int:
+        return hash(self.form) if sys._getframe(1).f_code in BY_FORM else hash(specialised(self))
+
+    def __bool__(self) -> bool:
+        return not zero(self.form, self.value)
+
+    def __neg__(self) -> Any:
+        return integer(-self.value, self.form.scaled(-1))
+
+    def __abs__(self) -> Any:
+        return -self if below(self.form, self.value) else self
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return self if ndigits is None or ndigits >= 0 else round(specialised(self), ndigits)
+
+    def __trunc__(self) -> Any:
+        return self
+
+    __floor__ = __ceil__ = __trunc__
+    numerator = property(__trunc__)
 
 
-def follow(value: Any, expr: tuple) -> Any:
-    """`value` as a Number with that expression; other types (bool, complex) as they are."""
+def varies(v: Any) -> bool:
+    """Whether v is a Number."""
+    return type(v) is Float or type(v) is Int
+
+
+def follow(value: Any, atom: Atom) -> Any:
+    """`value` as the Number that an atom stands for; other types (bool, complex) as they are."""
     if type(value) is float:
-        n: Any = Float(value)
-    elif type(value) is int:
-        n = Int(value)
-    else:
-        return value
-    n.expr = expr
-    return n
+        return Float(value, atom)
+    return Int(value, Polynomial.of(atom)) if type(value) is int else value
+
+
+def integer(value: int, form: Polynomial) -> Any:
+    """A number of that form: a Number unless it is always the same."""
+    return value if form.constant is not None else Int(value, form)
 
 
 def plain(v: Any) -> Any:
     """The number without its expression."""
-    return float.__float__(v) if type(v) is Float else int.__int__(v) if type(v) is Int else v
+    return v.value if type(v) is Float or type(v) is Int else v
 
 
-def evaluate(v: Any, known: dict[int, Any]) -> Any:
-    """The value of a Number for a replay. `known`: values of sources and of expressions that are done, by
-    the id of the expression."""
-    if type(v) is not Float and type(v) is not Int:
+def form(v: Any) -> Polynomial:
+    """An int as a polynomial."""
+    return v.form if type(v) is Int else Polynomial.of(int(v))
+
+
+def evaluate(v: Any, known: dict[Any, Any]) -> Any:
+    """The value of a Number for a replay. `known`: values of atoms, and of expressions that are done, by the
+    id of the expression."""
+    if type(v) is Int:
+        return v.form.at(known)
+    if type(v) is not Float:
         return v
+    if type(v.expr) is Atom:
+        return known[v.expr]
     found = known.get(id(v.expr))
     if found is None:
         fn, *args = v.expr
@@ -54,30 +122,137 @@ def evaluate(v: Any, known: dict[int, Any]) -> Any:
     return found
 
 
+def atom_of(v: Any) -> Atom:
+    """The atom that a Number made by `follow` is."""
+    return v.expr if type(v) is Float else next(iter(v.form.atoms))
+
+
+def atoms(v: Any) -> set[Atom]:
+    """What a Number is made of."""
+    if type(v) is Int:
+        return v.form.atoms
+    if type(v) is not Float:
+        return set()
+    return {v.expr} if type(v.expr) is Atom else set().union(*map(atoms, v.expr[1:]))
+
+
+# -------------------------------------------------------------------------------------------- what is decided
 def decided(fn: Callable, *args: Any) -> Any:
     """fn of plain numbers, which the traced code is about to act upon."""
     outcome = fn(*map(plain, args))
     if state.lazy is not None:
-        state.lazy.decisions.append((fn, args, outcome))
+        state.lazy.decide(fn, args, outcome)
     return outcome
 
 
-def _binary(fn: Callable, swapped: bool) -> Callable:
+def below(p: Polynomial, value: int) -> bool:
+    """Whether p < 0; its value tells what its form does not."""
+    known = p.negative
+    return decided(operator.lt, Int(value, p.reduced()), 0) if known is None else known
+
+
+def zero(p: Polynomial, value: int) -> bool:
+    """Whether p == 0."""
+    known = p.zero
+    if known is not None:
+        return known
+    p = p.reduced()
+    if min(p.terms.items(), key=lambda t: [a.serial for a in t[0]])[1] < 0:  # p and -p are one question
+        p, value = -p, -value
+    return decided(operator.eq, Int(value, p), 0)
+
+
+def specialised(v: Any) -> Any:
+    """The plain number, on which everything now depends; of containers, with plain numbers in them."""
+    if type(v) is Int:
+        zero(v.form - Polynomial.of(v.value), 0)
+        return v.value
+    if type(v) is Float:
+        return decided(_same, v)
+    if type(v) in (list, tuple, layouts.Size):
+        return type(v)([specialised(x) for x in v])
+    return v
+
+
+def _same(v: float) -> float:
+    """What it is."""
+    return v
+
+
+# --------------------------------------------------------------------------------------------- arithmetic
+def _whole(a: Any, b: Any) -> bool:
+    return isinstance(a, int) and isinstance(b, int)
+
+
+def _add(a: Any, b: Any) -> Any:
+    return integer(plain(a) + plain(b), form(a) + form(b))
+
+
+def _sub(a: Any, b: Any) -> Any:
+    return integer(plain(a) - plain(b), form(a) - form(b))
+
+
+def _mul(a: Any, b: Any) -> Any:
+    return integer(plain(a) * plain(b), form(a) * form(b))
+
+
+def _floordiv(a: Any, b: Any) -> Any:
+    value = plain(a) // plain(b)
+    zero(form(b), plain(b))
+    return integer(value, divided(form(a), form(b)))
+
+
+def _mod(a: Any, b: Any) -> Any:
+    value = plain(a) % plain(b)
+    zero(form(b), plain(b))
+    return integer(value, form(a) - form(b) * divided(form(a), form(b)))
+
+
+def _pow(a: Any, b: Any) -> Any:
+    n = specialised(b)
+    if type(a) is not Int:
+        return a ** n
+    if n < 0:
+        return applied(operator.pow, a, n)
+    out: Any = 1
+    for _ in range(n):
+        out = a * out
+    return out
+
+
+def applied(fn: Callable, *args: Any) -> Any:
+    """fn of Numbers, as a Float where it is a float."""
+    value = fn(*map(plain, args))
+    return Float(value, (fn, *args)) if type(value) is float else decided(fn, *args)
+
+
+def _binary(fn: Callable, whole: Callable | None, swapped: bool) -> Callable:
     def method(self: Any, other: Any, *modulus: Any) -> Any:
-        if modulus or not isinstance(other, int | float):
+        if modulus or not isinstance(other, int | float | complex):
             return NotImplemented
+        if isinstance(other, complex):
+            self = specialised(self)
         a, b = (other, self) if swapped else (self, other)
-        return follow(fn(plain(a), plain(b)), (fn, a, b))
+        if whole is not None and _whole(a, b):
+            return whole(a, b)
+        return applied(fn, a, b)
     return method
 
 
-def _unary(fn: Callable) -> Callable:
-    return lambda self: follow(fn(plain(self)), (fn, self))
+def _compare(name: str) -> Callable:
+    fn = getattr(operator, name)
 
-
-def _compare(fn: Callable) -> Callable:
     def method(self: Any, other: Any) -> Any:
-        return decided(fn, self, other) if isinstance(other, int | float) else NotImplemented
+        if not isinstance(other, int | float):
+            return NotImplemented
+        if not _whole(self, other):
+            return decided(fn, self, other)
+        a, b, x, y = form(self), form(other), plain(self), plain(other)
+        if name in ("eq", "ne"):
+            return zero(a - b, x - y) is (name == "eq")
+        if name in ("lt", "ge"):
+            return below(a - b, x - y) is (name == "lt")
+        return below(b - a, y - x) is (name == "gt")
     return method
 
 
@@ -85,28 +260,39 @@ def _decide(fn: Callable) -> Callable:
     return lambda self, *args: decided(lambda v: fn(v, *args), self)
 
 
-_KEPT = {*dir(object), "__getnewargs__", "__getformat__", "__setformat__", "from_bytes", "fromhex", "imag",
-         "numerator", "denominator"}
-_kind: Any
-_f: Any
-for _kind in (Float, Int):
-    # whatever else a number can do is decided by its value
-    for _n in set(dir(_kind.__base__)) - _KEPT:
-        if callable(getattr(_kind, _n)):
-            setattr(_kind, _n, _decide(getattr(_kind.__base__, _n)))
-    _kind.conjugate = _unary(operator.pos)
-    _kind.real = property(lambda self: self)
-    _names: dict[str, Any] = {
-        "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
-        "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow}
-    for _n, _f in _names.items():
-        setattr(_kind, f"__{_n}__", _binary(_f, False))
-        setattr(_kind, f"__r{_n}__", _binary(_f, True))
-    for _n, _f in {"neg": operator.neg, "pos": operator.pos, "abs": operator.abs}.items():
-        setattr(_kind, f"__{_n}__", _unary(_f))
-    for _n in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(_kind, f"__{_n}__", _compare(getattr(operator, _n)))
-    for _n, _f in {"bool": bool, "int": int, "float": float, "hash": hash, "repr": repr, "str": str,
-                   "format": format}.items():
-        setattr(_kind, f"__{_n}__", _decide(_f))
+_METHODS: dict[str, tuple[Callable, Callable | None]] = {
+    "add": (operator.add, _add), "sub": (operator.sub, _sub), "mul": (operator.mul, _mul),
+    "truediv": (operator.truediv, None), "floordiv": (operator.floordiv, _floordiv),
+    "mod": (operator.mod, _mod), "pow": (operator.pow, _pow)}
+_KEPT = {*dir(object), "__getnewargs__", "__getformat__", "__setformat__", "from_bytes", "fromhex"}
+
+
+def _install(kind: Any, base: Any) -> None:
+    """What a number of type `base` can do."""
+    def asked(name: str) -> Any:
+        """Whatever is not followed is decided by the number's value."""
+        fn = getattr(base, name)
+        if not callable(fn):
+            return property(lambda self: getattr(specialised(self), name))
+        if base is float:
+            return lambda self, *args: decided(lambda v: fn(v, *args), self)
+        return lambda self, *args: fn(specialised(self), *args)
+
+    def shown(fn: Callable) -> Callable:
+        return lambda self, *args: fn(specialised(self), *args)
+    methods: dict[str, Any] = {name: asked(name) for name in set(dir(base)) - _KEPT}
+    for name, (fn, whole) in _METHODS.items():
+        methods[f"__{name}__"], methods[f"__r{name}__"] = _binary(fn, whole, False), _binary(fn, whole, True)
+    methods |= {f"__{name}__": _compare(name) for name in ("lt", "le", "gt", "ge", "eq", "ne")}
+    methods |= {"__repr__": shown(repr), "__str__": shown(str), "__format__": shown(format),
+                "__reduce_ex__": lambda self, protocol: (base, (specialised(self),)),
+                "__pos__": lambda self: self, "conjugate": lambda self: self,
+                "real": property(lambda self: self)}
+    for name, method in methods.items():
+        if name not in vars(kind) or name in ("__eq__", "__repr__"):
+            setattr(kind, name, method)
+
+
+_install(Float, float)
+_install(Int, int)
 PLAIN.update((Float, Int))  # numbers that kernels take as they are

@@ -21,7 +21,8 @@ from .environment import Environment, modes
 from .explain import leaf_names, told
 from .graph import Graph, Value
 from .lazy import Symbol, Tracer, held
-from .number import Float, Int, follow, plain
+from .number import atom_of, follow, plain, varies
+from .polynomial import Atom
 from .program import Program
 from .watch import Watch
 
@@ -155,7 +156,7 @@ class Recording:
                 owner.varying.add(place)
             owner.last[place] = v
             if place in owner.varying:
-                number = follow(v, ("place", len(found)))
+                number = follow(v, Atom())
                 found.append((number, at, place))
                 if type(at) is not int:
                     at.set(number)
@@ -398,7 +399,7 @@ class Recording:
             e.results.append(made_how)
         for slot in changed:
             now = slot.get()
-            if isinstance(now, int | float | complex) and not isinstance(now, bool | Float | Int):
+            if isinstance(now, int | float | complex) and not isinstance(now, bool) and not varies(now):
                 no(f"the number {slot.key!r} changes")
                 return None
             if type(now) is list and type(slot.value) is list:
@@ -409,7 +410,7 @@ class Recording:
                     return None
                 e.slots.append((slot, ("list", inner)))
                 continue
-            if not isinstance(now, Tensor | str | bool | type(None) | Float | Int):
+            if not isinstance(now, Tensor | str | bool | type(None)) and not varies(now):
                 no(f"{slot.key!r} is replaced")
                 return None
             made_how = how(now)
@@ -450,14 +451,14 @@ class Recording:
                     next((k for k, x in enumerate(self.given) if x is leaf), None)
                 e.edges.append(("tensor", leaf) if k is None else ("arg", k))
         if e.program.follows or tracer.decisions or e.backward and e.backward.program.follows or \
-                any(h[0] == "const" and type(h[1]) in (Float, Int) for h in _flattened(
+                any(h[0] == "const" and varies(h[1]) for h in _flattened(
                     [*e.results, *[h for _, h in e.slots]])):
             e.numbers = list(e.program.numbers) or [0]
-            e.followed = [(number.expr, at) for number, at, _ in self.followed]
+            e.followed = [(atom_of(number), at) for number, at, _ in self.followed]
             e.decisions = tracer.decisions
             for r, n in tracer.reads:
                 part = Graph(forward, values, [r.value], False)
-                e.reads.append((n.expr, interpret.Program(part, tracer.numbers), r))
+                e.reads.append((atom_of(n), interpret.Program(part, tracer.numbers), r))
         skip = {id(s) for s in changed if isinstance(s.value, Tensor | list)}
         skip |= {id(at) for _, at, _ in self.followed}
         e.guard, e.spec, e.modes, e.environment, e.skip = env.guard(skip), self.spec, before, env, skip
@@ -507,11 +508,11 @@ def settle(followed: Sequence[tuple], env: Environment | None) -> None:
     if env is not None:
         for s in env.slots:
             v = s.get()
-            if type(v) is Float or type(v) is Int:
+            if varies(v):
                 s.set(plain(v))
             elif type(v) is list:
                 for i, x in enumerate(v):
-                    if type(x) is Float or type(x) is Int:
+                    if varies(x):
                         v[i] = plain(x)
 
 
@@ -520,7 +521,7 @@ def unfollowed(result: Any) -> Any:
     if isinstance(result, Tensor):
         return result
     leaves, spec = tree_flatten(result)
-    if not any(type(v) in (Float, Int) for v in leaves):
+    if not any(map(varies, leaves)):
         return result
     return tree_unflatten([plain(v) for v in leaves], spec)
 

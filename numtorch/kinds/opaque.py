@@ -60,6 +60,8 @@ class Opaque(Op):
     def apply(self, args: dict[str, Any]):
         if state.tracer is not None:
             return state.tracer.call(self, args)
+        if state.lazy is not None:
+            args = {k: state.lazy.settled(v) for k, v in args.items()}
         metas = self.body(**args)
         tensors = []
         for v in args.values():

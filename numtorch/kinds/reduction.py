@@ -64,6 +64,8 @@ class Reduction(Op):
             raise not_a_tensor(self.said, "input", x, 0)
         if state.tracer is not None:
             return state.tracer.call(self, args)
+        if state.lazy is not None:
+            args["dim"] = dim = state.lazy.settled(dim)
         key = (x.layout.key, x.dtype, x.storage.device, tuple(dim) if isinstance(dim, list) else dim,
                args["keepdim"], args["dtype"])
         plan = self.plans.get(key)

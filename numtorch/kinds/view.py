@@ -45,7 +45,10 @@ class View(Op):
             raise not_a_tensor(self.said, "input", x, 0)
         if state.tracer is not None:
             return state.tracer.call(self, args)
-        got = self.body(x.layout, *[args[p] for p in self.params[1:]])
+        rest = [args[p] for p in self.params[1:]]
+        if state.lazy is not None:
+            rest = state.lazy.settled(rest)
+        got = self.body(x.layout, *rest)
         if isinstance(got, tuple):
             return tuple(self._one(x, l, args) for l in got)
         return self._one(x, got, args)

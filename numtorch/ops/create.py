@@ -304,6 +304,8 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
         shape: list = []
         flat: list = []
         _scan(data, shape, 0, flat)
+        if state.lazy is not None:
+            flat = state.lazy.fixed(flat)
         kinds: set[type] = set()
         typed: D.dtype | None = None  # NumPy scalars bring their types
         for i, v in enumerate(flat):
