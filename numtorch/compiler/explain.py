@@ -16,9 +16,10 @@ from ..kernels import emit, jit
 from ..layouts import Layout
 from ..tensor import Tensor
 from ..utils._pytree import keystr, tree_leaves_with_path
+from .arena import ALIGN
 from .environment import MISSING, Slot, modes
 from .number import evaluate
-from .program import ALIGN, Program, _bytes
+from .program import Program, _bytes
 from .schedule import Problem, Seen, Task
 
 MODES = ("grad mode", "inference mode", "the default dtype", "saved-tensor hooks")
@@ -544,7 +545,7 @@ def _run(n: int, part: Part, written: dict[int, str]) -> str:
         if k[0] in "kcfam" and (k[1:].isdigit() or k[:2] == "m_"):
             bound.append(_bound(k, v, written))
     views = [f"        np.ndarray({shape}, np.{memory!r}, block, start + {at}, {strides}),"
-             for at, memory, shape, strides in program._views]
+             for at, memory, shape, strides in program.arena.views]
     memory = [f"    block = np.empty({program.bytes + ALIGN}, np.uint8)",
               f"    start = -block.ctypes.data % {ALIGN}",
               "    arena = (", *views, "    )"] if views else ["    arena = ()"]

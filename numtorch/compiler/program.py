@@ -12,12 +12,10 @@ from ..dispatch import compute_name, cpu
 from ..kernels import emit, jit
 from ..layouts import Layout
 from . import interpret
-from .arena import arrange
+from .arena import ALIGN, Arena, arrange, pool
 from .graph import Graph
 from .lower import Kernel
 from .schedule import Group, Problem, Scheduler, Seen, Task, ordered
-
-ALIGN = 64
 
 
 class Step:
@@ -59,29 +57,21 @@ class Program:
         text = _Text(p, memory)
         for n, w in enumerate(self.work):
             text.step(n, w, graph)
-        self.source, self.bytes, self._views, space = text.finish()
+        self.source, self.bytes, views, space = text.finish()
+        self.arena = Arena(views, self.bytes)
         self._launches = text.launches
         exec(compile(self.source, "<compiled graph>", "exec"), space)
         self._run = space["run"]
-        self._arenas: list[tuple] = []
 
     def run(self, inputs: list, numbers: list) -> list:
         """Arrays of the graph's outputs for arrays of its inputs and the numbers in its nodes."""
+        if not self.bytes:
+            return self._run(inputs, numbers, ())
+        memory = pool.take(self.bytes)
         try:
-            arena = self._arenas.pop()  # one for each thread that runs the program just now
-        except IndexError:
-            arena = self._arena()
-        try:
-            return self._run(inputs, numbers, arena)
+            return self._run(inputs, numbers, memory.seen(self.arena))
         finally:
-            self._arenas.append(arena)
-
-    def _arena(self) -> tuple:
-        """Views of one block of memory for everything that does not outlive a run."""
-        block = np.empty(self.bytes + ALIGN, np.uint8)
-        start = -block.ctypes.data % ALIGN
-        return tuple([np.ndarray(shape, memory, block, start + at, strides)
-                      for at, memory, shape, strides in self._views])
+            pool.give(memory)
 
     @cached_property
     def kernels(self) -> dict[str, emit.Nest]:
