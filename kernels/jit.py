@@ -451,7 +451,7 @@ class _Engine:
                                                     features=ll.get_host_cpu_features().flatten())
         self.jit = ll.create_mcjit_compiler(ll.parse_assembly(HALF), self.machine)
         self.methods: list = []
-        self.entries: list = []
+        self.entries: dict[str, list] = {}
 
     def optimise(self, module: Any) -> None:
         """Values for stack slots, common expressions once. What the printer of llvm.py writes needs no more;
@@ -496,25 +496,34 @@ class _Engine:
 
     def load_words(self, obj: bytes, name: str, signature: tuple[str, ...]) -> tuple[Callable, Callable]:
         """Link a kernel that takes its arguments as words (llvm.py); its two entries."""
-        if not self.entries:
-            key = "w" + hashlib.sha256(repr((_words("KEY"), host())).encode()).hexdigest()[:32]
+        self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
+        self.jit.finalize_object()
+        codes = "".join(["a" if c[0] == "*" else "i" if c == "int64" else "f" for c in signature])
+        spec = struct.pack("<QQ", self.jit.get_function_address(name), len(codes)) + codes.encode()
+        self.methods.append(spec)
+        return self.taking_words(spec)
+
+    def taking_words(self, spec: bytes, functions: str = "",
+                     run: str = "call void %kernel(ptr %to)") -> tuple[Callable, Callable]:
+        """The two entries of what a spec says (_WORDS). `run`: what they do, with `functions`, once all words
+        are in %to."""
+        entries = self.entries.get(run)
+        if entries is None:
+            entries = self.entries[run] = []
+            text = _words("KEY", functions, run)
+            key = "w" + hashlib.sha256(repr((text, host())).encode()).hexdigest()[:32]
             code = cache.read(key)
             if code is None:
-                module = self.ll.parse_assembly(_words(key))
+                module = self.ll.parse_assembly(_words(key, functions, run))
                 module.verify()
                 code = self.machine.emit_object(module)
                 cache.write(key, code)
             self._link(code, key)
             for which in ("call", "free"):
                 address = self.jit.get_function_address(f"{key}_{which}")
-                self.entries.append(_MethodDef(f"kernel_{which}".encode(), address, 0x80, None))
-        self.jit.add_object_file(self.ll.ObjectFileRef.from_data(obj))
-        self.jit.finalize_object()
-        codes = "".join(["a" if c[0] == "*" else "i" if c == "int64" else "f" for c in signature])
-        spec = struct.pack("<QQ", self.jit.get_function_address(name), len(codes)) + codes.encode()
+                entries.append(_MethodDef(f"kernel_{which}".encode(), address, 0x80, None))
         make = ctypes.pythonapi.PyCFunction_NewEx
-        call, free = [make(ctypes.byref(m), id(spec), None) for m in self.entries]
-        self.methods.append(spec)
+        call, free = [make(ctypes.byref(m), id(spec), None) for m in entries]
         return call, free
 
     def _callable(self, name: str) -> Callable:
@@ -640,7 +649,7 @@ fail:
   ret ptr null
 run:
   RELEASE
-  call void %kernel(ptr %to)
+  RUN
   TAKE
   REFERENCE
   ret ptr @_Py_NoneStruct
@@ -648,20 +657,20 @@ run:
 """
 
 
-def _words(key: str) -> str:
+def _words(key: str, functions: str, run: str) -> str:
     """LLVM IR of the entries of kernels that take words."""
     start = bytes.__basicsize__ - 1
     # None is immortal from Python 3.12 on
     reference = "" if sys.version_info >= (3, 12) else """%rc = load i64, ptr @_Py_NoneStruct
   %rc1 = add i64 %rc, 1
   store i64 %rc1, ptr @_Py_NoneStruct"""
-    text = _HEAD + _WORDS
+    text = _HEAD + _WORDS + functions
     for name, release, take in (("call", "", ""), ("free", "%state = call ptr @PyEval_SaveThread()",
                                                    "call void @PyEval_RestoreThread(ptr %state)")):
         text += _WORDS_ENTRY.replace("NAME", name).replace("RELEASE", release).replace("TAKE", take)
     for name, value in (("KERNEL", start), ("COUNT", start + 8), ("CODES", start + 16),
                         ("KIND", object.__basicsize__ - 8), ("DATA", object.__basicsize__),
-                        ("REFERENCE", reference), ("KEY", key)):
+                        ("REFERENCE", reference), ("RUN", run), ("KEY", key)):
         text = text.replace(name, str(value))
     return text
 

@@ -316,10 +316,13 @@ class _Vectors:
     def __init__(self, loop: For):
         self.var = loop.var
         self.places: dict[str, Expr] = {}  # index values that the body names
+        self.fixed: dict[int, Expr] = {}  # the same in all iterations: computed before the loop
+        self._varies: dict[int, bool] = {}
         self.count, self.size, self.strided, self.scattered, self.narrow = 0, 1, False, False, False
         self.possible = loop.free and all(isinstance(s, Do) for s in loop.body)
         if self.possible:
             effects = [e for s in loop.body if isinstance(s, Do) for e in s.effects]
+            self.named = {loop.var, *[e.name for e in effects if not isinstance(e, Store)]}
             self.possible = all([self._effect(e) for e in effects])
 
     def _effect(self, e: Let | Set | Store) -> bool:
@@ -332,6 +335,7 @@ class _Vectors:
             step = self.step(e.place)
             self.scattered |= step is None
             self.narrow |= _bytes(e.array) < 4
+            self.size = max(self.size, ALIGN.get(LL[PARTS.get(e.array.compute, e.array.compute)], 1))
             if step == 0:
                 return False
         seen: set[int] = set()
@@ -341,6 +345,9 @@ class _Vectors:
             if id(x) in seen:
                 continue
             seen.add(id(x))
+            if x.op != "const" and not self.varies(x):
+                self.fixed[id(x)] = x
+                continue
             if x.op == "load":
                 step = self.step(x.args[0])
                 self.strided |= step is None
@@ -353,6 +360,16 @@ class _Vectors:
             self.size = max(self.size, 1 if dtype == "bool" else np.dtype(dtype).itemsize)
         self.count += len(seen)
         return True
+
+    def varies(self, e: Expr) -> bool:
+        """Whether iterations may see different values: of loads that is not known, the loop may store
+        there."""
+        found = self._varies.get(id(e))
+        if found is None:
+            found = e.op == "load" or e.value in self.named if e.op in ("load", "name") else \
+                any([self.varies(a) for a in e.args])
+            self._varies[id(e)] = found
+        return found
 
     def step(self, e: Expr) -> int | None:
         """How far an index moves from one iteration to the next: 0, 1, or None for any other number."""
@@ -397,6 +414,7 @@ class _Printer(Code):
         self.lanes: dict[str, str] = {}
         self.held: dict[str, tuple[int, int, str]] = {}  # what a lane array holds: first, count, the vector
         self.vectors: _Vectors | None = None  # of the vector loop around
+        self.fixed: dict[int, Value] = {}  # values that it has from before it
         self.mask: tuple[str, str] | None = None  # of its last elements; and the last element's number
         self.register, self.masks = registers()
         for k, p in enumerate(nest.params):  # arguments are 64-bit words (jit.py)
@@ -432,8 +450,10 @@ class _Printer(Code):
             # lanes that are only touched by whole vectors at known places live in registers
             short = vectors.count <= UNROLLED and not vectors.strided and not vectors.scattered
             if short and 0 < count <= LANES and count & (count - 1) == 0:
+                self.fix(vectors, count)
                 self.vector(s, vectors, count, start)
             elif short and s.most and self.maskable(vectors):
+                self.fix(vectors, s.most)
                 self.tail(s, vectors, s.most, start, stop)
             elif vectors.width(self.register) > 1:
                 self.vector_loop(s, vectors, start, stop)
@@ -463,6 +483,7 @@ class _Printer(Code):
     def vector_loop(self, s: For, vectors: _Vectors, start: str, stop: str) -> None:
         """Whole vectors while there are enough elements; the rest as one masked vector, or one by one."""
         width = vectors.width(self.register)
+        self.fix(vectors, width)
         head, body, rest, before = self.label(), self.label(), self.label(), self.block
         self.jump(head)
         self.enter(head)
@@ -475,6 +496,7 @@ class _Printer(Code):
         self.jump(head)
         self.enter(rest)
         if vectors.scattered or not self.maskable(vectors):
+            self.fixed = {}
             self.scalar_loop(s, var, stop)
         else:
             self.tail(s, vectors, width, var, stop)
@@ -498,6 +520,15 @@ class _Printer(Code):
         self.mask = None
         self.jump(after)
         self.enter(after)
+
+    def fix(self, vectors: _Vectors, width: int) -> None:
+        """Compute what is the same in all iterations, as vectors of one value."""
+        roots = list(vectors.fixed.values())
+        found = self.values(roots)
+        self.width = width
+        self.fixed = {id(e): tuple([self.spread(v, PARTS[kind(e)]) for v in x]) if isinstance(x, tuple) else
+                      self.spread(x, kind(e)) for e, x in zip(roots, found)} if width > 1 else {}
+        self.width = 1
 
     def vector(self, s: For, vectors: _Vectors, width: int, at: str) -> None:
         """The body for elements `at` … `at` + width - 1 at once."""
@@ -741,11 +772,15 @@ class _Printer(Code):
     def values(self, roots: Sequence[Expr]) -> list[Value]:
         """The values of expressions; what they share is computed once."""
         known: dict[int, Value] = {}
+        fixed = self.fixed if self.width > 1 else {}
         stack = list(reversed(roots))
         while stack:
             e = stack[-1]
             if id(e) in known:
                 stack.pop()
+                continue
+            if id(e) in fixed:
+                known[id(e)] = fixed[id(e)]
                 continue
             args = () if e.op == "load" else e.args
             missing = [a for a in args if id(a) not in known]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import layouts
@@ -134,6 +134,54 @@ def atoms(v: Any) -> set[Atom]:
     if type(v) is not Float:
         return set()
     return {v.expr} if type(v.expr) is Atom else set().union(*map(atoms, v.expr[1:]))
+
+
+SIGNS: dict[Callable, str] = {
+    operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.floordiv: "//",
+    operator.mod: "%", operator.pow: "**", operator.lt: "<", operator.le: "<=", operator.gt: ">",
+    operator.ge: ">=", operator.eq: "==", operator.ne: "!="}
+
+
+def formulas(numbers: Sequence[Any], sources: Mapping[Atom, str], guards: Iterable[str],
+             decisions: Iterable[tuple], space: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """(text, what it names) of a function of `env` that gives the values of Numbers, or None where something
+    is not as it was: a guard (a Python condition on env), or what traced code decided (decided()). `sources`:
+    how atoms are read from env."""
+    named = dict(space)
+    terms = [f"({g})" for g in guards]
+    known: dict[str, str] = {}
+
+    def name(x: Any) -> str:
+        found = f"c{len(named)}"
+        named[found] = x
+        return found
+
+    def held(value: str) -> str:
+        if value not in known:
+            known[value] = f"v{len(known)}"
+            terms.append(f"(({known[value]} := {value}) is not None)")
+        return known[value]
+
+    def call(fn: Callable, args: Sequence[Any]) -> str:
+        texts = [text(a) for a in args]
+        return f"{texts[0]} {SIGNS[fn]} {texts[1]}" if fn in SIGNS else f"{name(fn)}({', '.join(texts)})"
+
+    def atom(a: Atom) -> str:
+        return held(sources[a] if a.fn is None else f"{name(a.fn)}({', '.join(map(whole, a.args))})")
+
+    def whole(p: Polynomial) -> str:
+        return " + ".join(["*".join([f"({c})", *map(atom, t)]) for t, c in p.terms.items()]) or "0"
+
+    def text(v: Any) -> str:
+        if type(v) is Int:
+            return held(whole(v.form))
+        if type(v) is Float:
+            return atom(v.expr) if type(v.expr) is Atom else held(call(v.expr[0], v.expr[1:]))
+        return f"({v!r})" if type(v) in (int, bool) or type(v) is float and v - v == 0 else name(v)
+    for fn, args, outcome in decisions:
+        terms.append(f"({call(fn, args)}) == {text(outcome)}")
+    out = [text(v) for v in numbers]
+    return f"lambda env: [{', '.join(out)}] if {' and '.join(terms) or True} else None", named
 
 
 # -------------------------------------------------------------------------------------------- what is decided

@@ -138,13 +138,18 @@ class Memory:
         for v, n, _, _ in writes:
             self.born[v] = n
         fixed = p.inputs
+        stores = {v: (n, store, base) for v, n, store, base in writes}
+        # outputs that can be written over their input at once go on in no other block
+        direct = {v for o, v in enumerate(p.outputs) for i in [donated.get(o, -1)]
+                  if i >= 0 and v in stores and stores[v][1] is not None and stores[v][2] < 0
+                  and self._alike(i, v) and self._over(i, *stores[v][:2])}
         for v, n, store, base in writes:
             if base >= 0:
                 if base >= fixed and base not in after and self._over(base, n, store):
                     before[v], after[base] = base, v
                 elif base < fixed or base in self.born:
                     self.copied[v] = base
-            elif store is not None:
+            elif store is not None and v not in direct:
                 for x in work[n].loads:
                     u = x.value
                     if u >= fixed and u in self.born and u not in after and self._alike(u, v) \
@@ -157,7 +162,6 @@ class Memory:
             head = self.chain[v] = self.chain[before[v]] if v in before else v
             self.members.setdefault(head, []).append(v)
         self.given: dict[int, int] = {}           # chain → the input whose memory it takes
-        stores = {v: (n, store, base) for v, n, store, base in writes}
         taken: set[int] = set()
         for o, v in enumerate(p.outputs):
             i = donated.get(o, -1)

@@ -98,13 +98,17 @@ class Problem:
         self.maker: dict[int, int] = {}          # value → task
         self._same: dict[int, int] = {}          # value → the one it is a copy of
         self._filled: dict[int, Number] = {}
+        self._kept: set[int] = set()             # outputs
         ids: dict[int, int] = {}
+        wanted = {id(v) for v in graph.outputs}
 
         def value(v) -> int:
             i = ids.get(id(v))
             if i is None:
                 i = ids[id(v)] = len(self.values)
                 self.values.append((v.dtype, v.numel))
+                if id(v) in wanted:
+                    self._kept.add(i)
             return self._same.get(i, i)
 
         for v in graph.inputs:
@@ -156,7 +160,10 @@ class Problem:
                 self._filled[out.value] = Number(known.slot, known.kind, out.dtype)
         if node.name == "copy" and type(ins[0]) is Access and out.base < 0:
             x = ins[0]
-            if x.dtype is out.dtype and x[2:] == out[2:4] and self.values[x.value] == self.values[out.value]:
+            # an output that is a copy of another or of an input is written by a kernel too
+            twice = out.value in self._kept and (x.value in self._kept or x.value < self.inputs)
+            if not twice and x.dtype is out.dtype and x[2:] == out[2:4] and \
+                    self.values[x.value] == self.values[out.value]:
                 self._same[out.value] = x.value
                 return
         keep = [d for d, m in enumerate(shape) if m != 1]

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from .. import Tensor, finfo, zeros_like
-from .optimizer import Rule, tick
+from .optimizer import Rule
 
 __all__ = ["Adafactor"]
 
@@ -42,36 +42,34 @@ class Adafactor(Rule):
             lr=lr, beta2_decay=beta2_decay, eps=eps, d=d, weight_decay=weight_decay, foreach=foreach,
             maximize=maximize))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
         if p.dtype.is_complex:
             raise RuntimeError("Adafactor does not support complex parameters")
-        if "step" not in state:
-            state["step"] = None
-            if g.dim() > 1:
-                state["row_var"] = g.new_zeros((*g.shape[:-1], 1))
-                state["col_var"] = g.new_zeros((*g.shape[:-2], 1, g.shape[-1]))
-            else:
-                state["variance"] = zeros_like(g)
-        t = tick(p, state, group, ticks)
+        if g.dim() > 1:
+            state["row_var"] = g.new_zeros((*g.shape[:-1], 1))
+            state["col_var"] = g.new_zeros((*g.shape[:-2], 1, g.shape[-1]))
+        else:
+            state["variance"] = zeros_like(g)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         lr, decay = group["lr"], group["weight_decay"]
         eps1, eps2 = group["eps"]
         if eps1 is None:
             eps1 = finfo(p.dtype).eps
         weight = t ** group["beta2_decay"]
         rho = min(lr, 1 / (t ** 0.5))
-        alpha = max(eps2, p.norm(2).item() / (p.numel() ** 0.5)) * rho
+        size = (p.norm(2).double() / (p.numel() ** 0.5)).clamp(min=eps2) * rho
         if decay != 0:
             p.mul_(1 - lr * decay)
         if g.dim() > 1:
             row, col = state["row_var"], state["col_var"]
             row.lerp_(g.norm(dim=-1, keepdim=True).square_().div_(g.size(-1)), weight)
             col.lerp_(g.norm(dim=-2, keepdim=True).square_().div_(g.size(-2)), weight)
-            v = row @ col
-            v.div_(row.mean(dim=-2, keepdim=True).clamp_(min=eps1))
+            v = (row * col).div_(row.mean(dim=-2, keepdim=True).clamp_(min=eps1))
         else:
             v = state["variance"]
             v.lerp_(g.square(), weight)
             v = v.clone()
         u = v.clamp_(min=eps1 * eps1).rsqrt_().mul_(g)
-        rms = u.norm(2).item() / (math.sqrt(u.numel()) * group["d"])
-        p.add_(u, alpha=-alpha / max(1.0, rms))
+        rms = u.norm(2).double() / (math.sqrt(u.numel()) * group["d"])
+        p.addcmul_(u, size / rms.clamp(min=1.0), value=-1)

@@ -20,6 +20,7 @@ class Muon(Rule):
     """
 
     _moments = ("momentum_buffer",)
+    _counts = ()
     _options: dict[str, Any] = {}
 
     def __init__(self, params: Any, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95,
@@ -46,7 +47,7 @@ class Muon(Rule):
                     raise ValueError("Muon only supports 2D parameters whereas we found a parameter with "
                                      f"size: {p.size()}")
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
         if p.dtype.is_complex:
             raise RuntimeError("Muon does not support complex parameters")
         if g.ndim != 2:

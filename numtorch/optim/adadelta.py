@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Tensor, zeros_like
-from .optimizer import Rule, check_lr, check_positive, descend, reals, tick
+from .optimizer import Rule, check_lr, check_positive, descend, reals
 
 __all__ = ["Adadelta"]
 
@@ -31,12 +31,11 @@ class Adadelta(Rule):
             lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize, capturable=capturable,
             foreach=foreach, differentiable=differentiable))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "square_avg" not in state:
-            state["step"] = None
-            state["square_avg"] = zeros_like(p)
-            state["acc_delta"] = zeros_like(p)
-        tick(p, state, group, ticks)
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        state["square_avg"] = zeros_like(p)
+        state["acc_delta"] = zeros_like(p)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         rho, eps = group["rho"], group["eps"]
         v, u = state["square_avg"], state["acc_delta"]
         if group["weight_decay"] != 0:

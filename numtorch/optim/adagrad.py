@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Tensor, float32, full_like, tensor
-from .optimizer import Rule, check_fused, check_lr, check_positive, reals, tick
+from .optimizer import Rule, check_fused, check_lr, check_positive, reals
 
 __all__ = ["Adagrad"]
 
@@ -33,12 +33,13 @@ class Adagrad(Rule):
             initial_accumulator_value=initial_accumulator_value, foreach=foreach, maximize=maximize,
             differentiable=differentiable, fused=fused))
         for group in self.param_groups:
+            step = tensor(0.0, dtype=float32)
             for p in group["params"]:
-                self._start(self.state[p], p, group)
+                self.state[p]["step"] = step
+                self.start(p, p, self.state[p], group)
 
-    def _start(self, state: dict, p: Tensor, group: dict) -> None:
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
         value = group["initial_accumulator_value"]
-        state["step"] = tensor(0.0, dtype=float32)
         state["sum"] = full_like(p, complex(value, value) if p.dtype.is_complex else value)
 
     def share_memory(self) -> None:
@@ -47,10 +48,7 @@ class Adagrad(Rule):
             for p in group["params"]:
                 self.state[p]["sum"].share_memory_()
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "sum" not in state:
-            self._start(state, p, group)
-        t = tick(p, state, group, ticks)
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         s = state["sum"]
         if group["weight_decay"] != 0:
             g = g.add(p, alpha=group["weight_decay"])

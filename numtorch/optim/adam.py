@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Tensor, maximum, zeros_like
-from .optimizer import Rule, check_betas, check_fused, check_lr, check_positive, reals, tick
+from .optimizer import Rule, check_betas, check_fused, check_lr, check_positive, reals
 
 __all__ = ["Adam", "AdamW"]
 
@@ -47,15 +47,13 @@ class Adam(Rule):
             foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused,
             decoupled_weight_decay=decoupled_weight_decay))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "exp_avg" not in state:
-            # "step" first: PyTorch's order of keys.
-            state["step"] = None
-            state["exp_avg"] = zeros_like(p)
-            state["exp_avg_sq"] = zeros_like(p)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = zeros_like(p)
-        t = tick(p, state, group, ticks)
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        state["exp_avg"] = zeros_like(p)
+        state["exp_avg_sq"] = zeros_like(p)
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = zeros_like(p)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         b1, b2 = group["betas"]
         lr, eps, decay = group["lr"], group["eps"], group["weight_decay"]
         m, v = state["exp_avg"], state["exp_avg_sq"]

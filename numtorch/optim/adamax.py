@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Tensor, maximum, zeros_like
-from .optimizer import Rule, check_betas, check_lr, check_positive, reals, tick
+from .optimizer import Rule, check_betas, check_lr, check_positive, reals
 
 __all__ = ["Adamax"]
 
@@ -31,12 +31,11 @@ class Adamax(Rule):
             lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, foreach=foreach, maximize=maximize,
             differentiable=differentiable, capturable=capturable))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "exp_avg" not in state:
-            state["step"] = None
-            state["exp_avg"] = zeros_like(p)
-            state["exp_inf"] = zeros_like(p)
-        t = tick(p, state, group, ticks)
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        state["exp_avg"] = zeros_like(p)
+        state["exp_inf"] = zeros_like(p)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         b1, b2 = group["betas"]
         m, u = state["exp_avg"], state["exp_inf"]
         if group["weight_decay"] != 0:

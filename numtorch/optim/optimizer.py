@@ -226,7 +226,7 @@ class Optimizer:
             packed["params"] = [number[id(p)] for p in group["params"]]
             groups.append(packed)
         seen: set[int] = set()
-        state = {number[id(p)] if isinstance(p, Tensor) else p: _own_step(entry, seen)
+        state = {number[id(p)] if isinstance(p, Tensor) else p: _own_counts(entry, seen)
                  for p, entry in self.state.items()}
         result = {"state": state, "param_groups": groups}
         for hook in self._optimizer_state_dict_post_hooks.values():
@@ -317,14 +317,12 @@ class Optimizer:
         return "\n".join(lines) + "\n)"
 
 
-def _own_step(entry: Any, seen: set[int]) -> Any:
-    "`entry` with a step count that no other entry of the same state_dict holds."
+def _own_counts(entry: Any, seen: set[int]) -> Any:
+    "`entry` with counts that no other entry of the same state_dict holds."
     if isinstance(entry, dict):
-        step = entry.get("step")
-        if isinstance(step, Tensor):
-            if id(step) in seen:
-                return {**entry, "step": step.clone()}
-            seen.add(id(step))
+        shared = {k: v.clone() for k, v in entry.items() if isinstance(v, Tensor) and id(v) in seen}
+        seen.update([id(v) for v in entry.values() if isinstance(v, Tensor)])
+        return {**entry, **shared} if shared else entry
     return entry
 
 
@@ -351,15 +349,24 @@ def _cast(value: Any, p: Tensor, group: dict[str, Any], key: Any) -> Any:
 class Rule(Optimizer):
     """An optimizer that updates every parameter by itself.
 
-    A subclass gives `update(p, g, state, group, ticks)`: change `p` in place by its gradient `g`. It is
-    called without gradient recording, unless the option `differentiable` is on: then state tensors are copied
-    before they change (`_moments` names them), so that a later backward finds the values it saw.
+    A subclass gives `update(p, g, state, group, *counted)`: change `p` and the tensors of `state` in place by
+    the gradient `g`. It is called without gradient recording, unless the option `differentiable` is on: then
+    state tensors are copied before they change (`_moments` names them), so that a later backward finds the
+    values it saw. `start` makes a parameter's state at its first step.
 
-    ticks: what `tick` keeps during one call of `step`.
+    Parameters that made the same steps share what `_counts` names, 0-d tensors such as their number (PyTorch
+    keeps one each). `count` renews them, once for all, and gives numbers for `update`. They are replaced, not
+    written, so that parameters without a gradient in this call keep theirs. With the option `capturable` each
+    parameter has its own, on its device, and they are written in place.
+
+    What shares them is updated together, in a few launches (compiler/foreach.py), from one run of `update` on
+    stand-ins. So update decides and computes by its arguments, and by operators: no function of math.
     """
 
     _moments: tuple[str, ...] = ()
+    _counts: tuple[str, ...] = ("step",)
     _options: dict[str, Any] = {"foreach": None, "maximize": False, "differentiable": False}
+    _foreach: Any  # of each class: its update as a function of many rows
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; return what `closure`, if given, returned."""
@@ -368,30 +375,118 @@ class Rule(Optimizer):
             with enable_grad():
                 loss = closure()
         differentiable = self.defaults.get("differentiable", False)
-        ticks: dict[int, tuple] = {}
-        states, update = self.state, self.update
         with set_grad_enabled(differentiable):
             for group in self.param_groups:
-                maximize = group.get("maximize", False)
-                for p in group["params"]:
-                    g = p.grad
-                    if g is None:
-                        continue
-                    if maximize:
-                        g = -g
-                    state = states.get(p)
-                    if state is None:
-                        state = {}
-                    if differentiable:
-                        for name in self._moments:
-                            if isinstance(state.get(name), Tensor):
-                                state[name] = state[name].clone()
-                    update(p, g, state, group, ticks)
-                    if state:
-                        states[p] = state
+                if differentiable or group.get("capturable", False):
+                    self._one_by_one(group, differentiable)
+                else:
+                    self._together(group)
         return loss
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
+    def _together(self, group: dict) -> None:
+        """Update the parameters of a group, all those at once that share counts and have the same state."""
+        states = self.state
+        params = [p for p in group["params"] if p.grad is not None]
+        held = [states.get(p) or self._begin(p, p.grad, group) for p in params]
+        # device, names in the state, counts
+        keys = list(zip([p.storage.device for p in params], map(tuple, held),
+                        *[[id(state.get(k)) for state in held] for k in self._counts]))
+        alike = dict.fromkeys(keys)
+        for key in alike:
+            if len(alike) == 1:
+                self._update(group, params, held)
+            else:
+                some = [i for i, k in enumerate(keys) if k == key]
+                self._update(group, [params[i] for i in some], [held[i] for i in some])
+
+    def _update(self, group: dict, params: list[Tensor], held: list[dict]) -> None:
+        """Update parameters that share counts; `held`: their states."""
+        first, counts = held[0], self._counts
+        numbers = self.count(params[0], first, group)
+        for k in counts:
+            new = first[k]
+            for state in held:
+                state[k] = new
+        names = tuple([k for k in first if k not in counts])
+        rows = list(zip(params, [p.grad for p in params], *[[state[k] for state in held] for k in names]))
+        for p, state, made in zip(params, held, self._rows()(rows, (group, numbers), names)):
+            if made:
+                state.update(made)
+                self.state[p] = state
+
+    def _one_by_one(self, group: dict, differentiable: bool) -> None:
+        """Update the parameters of a group, each with counts of its own."""
+        seen: set[int] = set()
+        pairs = []
+        for p in group["params"]:
+            g = p.grad
+            if g is not None:
+                state = self.state.get(p) or self._begin(p, g, group)
+                for k in self._counts:
+                    if id(state[k]) in seen:  # shared from before `capturable` was switched on
+                        state[k] = state[k].clone()
+                    if state[k] is not None:
+                        seen.add(id(state[k]))
+                if differentiable:
+                    for k in self._moments:
+                        if isinstance(state.get(k), Tensor):
+                            state[k] = state[k].clone()
+                pairs.append((p, g, state))
+        for p, g, state in pairs:
+            numbers = self.count(p, state, group)
+            self.update(p, -g if group.get("maximize", False) else g, state, group, *numbers)
+            if state:
+                self.state[p] = state
+
+    def _begin(self, p: Tensor, g: Tensor, group: dict) -> dict:
+        """The state of a parameter at its first step."""
+        state = self.state[p] if p in self.state else {}
+        state.update(dict.fromkeys(self._counts))
+        self.start(p, g, state, group)
+        if state:
+            self.state[p] = state
+        return state
+
+    @classmethod
+    def _rows(cls) -> Any:
+        """Updates of rows (parameter, gradient, state by the names in `kind`) with env (group, counted)."""
+        found = cls.__dict__.get("_foreach")
+        if found is None:
+            from ..compiler.foreach import Foreach
+            rule = object.__new__(cls)
+
+            def update(row: tuple, env: tuple, names: tuple) -> dict[str, Tensor]:
+                p, g, *values = row
+                group, numbers = env
+                before = dict(zip(names, values))
+                state = dict(before)
+                rule.update(p, -g if group.get("maximize", False) else g, state, group, *numbers)
+                return {k: v for k, v in state.items() if v is not before.get(k)}
+            update.__qualname__ = f"{cls.__name__}.update"
+            found = cls._foreach = Foreach(update)
+        return found
+
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        """Make the state of a parameter, at its first step."""
+
+    def count(self, p: Tensor, state: dict, group: dict) -> tuple:
+        """Renew what `_counts` names in the state, which may hold None, and return what `update` is given:
+        here the number of this step, with `capturable` as the tensor."""
+        if not self._counts:
+            return ()
+        step = state["step"]
+        if group.get("capturable"):
+            if step is None:
+                step = state["step"] = tensor(0.0, dtype=float32, device=p.device)
+            return (step.add_(1),)
+        if step is None:
+            step = tensor(1.0, dtype=float32, device=p.device if group.get("fused") else None)
+        else:
+            step = step.detach() + 1
+        state["step"] = step
+        return (step.item(),)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, *counted: Any) -> None:
         """Change the parameter `p` in place by its gradient `g`."""
         raise NotImplementedError
 
@@ -400,51 +495,22 @@ class Rule(Optimizer):
         for group in self.param_groups:
             for name, default in self._options.items():
                 group.setdefault(name, default)
-        # Checkpoints from before PyTorch 1.12 hold step counts as numbers. Equal counts become one tensor, as
-        # they are after a step, except with `capturable`.
-        counts: dict[tuple, Tensor] = {}
-        for group in self.param_groups:
+            # Checkpoints from before PyTorch 1.12 hold counts as numbers. Equal ones of a group become one
+            # tensor, as they are after a step, except with `capturable`.
+            known: dict[tuple, Tensor] = {}
             for p in group["params"]:
                 entry = self.state.get(p)
-                if not isinstance(entry, dict) or entry.get("step") is None:
+                if not isinstance(entry, dict):
                     continue
-                step = entry["step"]
-                if not isinstance(step, Tensor):
-                    step = tensor(float(step), dtype=float32)
-                if not group.get("capturable"):
-                    step = counts.setdefault((step.device, step.dtype, float(step)), step)
-                entry["step"] = step
-
-
-def tick(p: Tensor, state: dict, group: dict, ticks: dict) -> Any:
-    """Count one more step of `p` in state["step"] and return the count: a number, or with `capturable` the
-    tensor.
-
-    Parameters that have made the same number of steps share one float32 tensor (PyTorch keeps one each): the
-    count then costs one addition per call of `Optimizer.step`, not one per parameter. That tensor is
-    replaced, not written, so that parameters without a gradient in this call keep their count. With
-    `capturable` each parameter has its own, on its device, and it is written in place.
-    """
-    step = state.get("step")
-    if group.get("capturable"):
-        if step is None:
-            step = state["step"] = tensor(0.0, dtype=float32, device=p.device)
-        elif id(step) in ticks:  # shared since before `capturable` was switched on, and counted already
-            step = state["step"] = step.clone()
-            return step
-        ticks[id(step)] = step
-        return step.add_(1)
-    # The tuple below keeps `step` alive, so that its id is not used again within the call.
-    key = p.device if step is None else id(step)
-    found = ticks.get(key)
-    if found is None:
-        if step is None:
-            new = tensor(1.0, dtype=float32, device=p.device if group.get("fused") else None)
-        else:
-            new = step.detach() + 1
-        found = ticks[key] = (step, new, new.item())
-    state["step"] = found[1]
-    return found[2]
+                for name in self._counts:
+                    value = entry.get(name)
+                    if value is None:
+                        continue
+                    if not isinstance(value, Tensor):
+                        value = tensor(float(value), dtype=float32)
+                    if not group.get("capturable"):
+                        value = known.setdefault((name, value.device, value.dtype, float(value)), value)
+                    entry[name] = value
 
 
 def reals(*tensors: Tensor | None) -> list[Any]:

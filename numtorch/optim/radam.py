@@ -1,11 +1,10 @@
 """RAdam: Adam with a rectified start."""
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from .. import Tensor, where, zeros_like
-from .optimizer import Rule, check_betas, check_lr, check_positive, reals, tick
+from .optimizer import Rule, check_betas, check_lr, check_positive, reals
 
 __all__ = ["RAdam"]
 
@@ -34,12 +33,11 @@ class RAdam(Rule):
             capturable=capturable, decoupled_weight_decay=decoupled_weight_decay,
             differentiable=differentiable))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "exp_avg" not in state:
-            state["step"] = None
-            state["exp_avg"] = zeros_like(p)
-            state["exp_avg_sq"] = zeros_like(p)
-        t = tick(p, state, group, ticks)
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        state["exp_avg"] = zeros_like(p)
+        state["exp_avg_sq"] = zeros_like(p)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         b1, b2 = group["betas"]
         lr, decay = group["lr"], group["weight_decay"]
         m, v = state["exp_avg"], state["exp_avg_sq"]
@@ -63,7 +61,7 @@ class RAdam(Rule):
             root = root.add(group["eps"]) if group["differentiable"] else root.add_(group["eps"])
             if isinstance(ratio, Tensor):
                 return where(n_t > 5.0, left.sqrt() / root * ratio.clamp(min=0).sqrt(), 1.0)
-            return step * lr * (left ** 0.5 / root) * math.sqrt(ratio)
+            return step * lr * (left ** 0.5 / root) * ratio ** 0.5
 
         if isinstance(n_t, Tensor):
             p.sub_(step * lr * rectified())

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Tensor, zeros_like
-from .optimizer import Rule, check_lr, check_positive, descend, reals, tick
+from .optimizer import Rule, check_lr, check_positive, descend, reals
 
 __all__ = ["RMSprop"]
 
@@ -34,15 +34,14 @@ class RMSprop(Rule):
             lr=lr, momentum=momentum, alpha=alpha, eps=eps, centered=centered, weight_decay=weight_decay,
             capturable=capturable, foreach=foreach, maximize=maximize, differentiable=differentiable))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "square_avg" not in state:
-            state["step"] = None
-            state["square_avg"] = zeros_like(p)
-            if group["momentum"] > 0:
-                state["momentum_buffer"] = zeros_like(p)
-            if group["centered"]:
-                state["grad_avg"] = zeros_like(p)
-        tick(p, state, group, ticks)
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        state["square_avg"] = zeros_like(p)
+        if group["momentum"] > 0:
+            state["momentum_buffer"] = zeros_like(p)
+        if group["centered"]:
+            state["grad_avg"] = zeros_like(p)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         lr, alpha, momentum = group["lr"], group["alpha"], group["momentum"]
         v = state["square_avg"]
         b: Any = state.get("momentum_buffer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import Tensor, full_like, where, zeros_like
-from .optimizer import Rule, check_lr, reals, tick
+from .optimizer import Rule, check_lr, reals
 
 __all__ = ["Rprop"]
 
@@ -29,13 +29,12 @@ class Rprop(Rule):
             lr=lr, etas=etas, step_sizes=step_sizes, foreach=foreach, maximize=maximize,
             differentiable=differentiable, capturable=capturable))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
-        if "prev" not in state:
-            state["step"] = None
-            state["prev"] = zeros_like(p)
-            lr = float(group["lr"])
-            state["step_size"] = full_like(g, complex(lr, lr) if p.dtype.is_complex else lr)
-        tick(p, state, group, ticks)
+    def start(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        state["prev"] = zeros_like(p)
+        lr = float(group["lr"])
+        state["step_size"] = full_like(g, complex(lr, lr) if p.dtype.is_complex else lr)
+
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, t: Any) -> None:
         minus, plus = group["etas"]
         low, high = group["step_sizes"]
         prev, size = state["prev"], state["step_size"]

@@ -17,6 +17,7 @@ class SGD(Rule):
     """
 
     _moments = ("momentum_buffer",)
+    _counts = ()
     _options = {**Rule._options, "nesterov": False, "fused": False}
 
     def __init__(self, params: Any, lr: float | Tensor = 1e-3, momentum: float = 0, dampening: float = 0,
@@ -33,7 +34,7 @@ class SGD(Rule):
             lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
             maximize=maximize, foreach=foreach, differentiable=differentiable, fused=fused))
 
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict, ticks: dict) -> None:
+    def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
         decay, momentum = group["weight_decay"], group["momentum"]
         if isinstance(decay, Tensor):
             g = g.addcmul(p, decay)

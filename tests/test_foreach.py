@@ -1,0 +1,199 @@
+"""Updates of many tensors in one launch: the bits of one by one, how many launches, shared memory, tables."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import numtorch as torch
+from numtorch.compiler import foreach
+from numtorch.compiler.foreach import Foreach
+from numtorch.kernels import emit, jit, llvm
+from numtorch.kernels.table import Row, table
+
+OPTIMIZERS = [
+    ("SGD", {}), ("SGD", dict(momentum=0.9, dampening=0.1, weight_decay=0.1)),
+    ("SGD", dict(momentum=0.9, nesterov=True, maximize=True)), ("Adam", {}),
+    ("Adam", dict(amsgrad=True, weight_decay=0.1, maximize=True)), ("AdamW", {}), ("AdamW", dict(fused=True)),
+    ("Adagrad", dict(lr_decay=0.1, weight_decay=0.1)), ("RMSprop", {}),
+    ("RMSprop", dict(momentum=0.9, centered=True)), ("Adadelta", dict(weight_decay=0.1)), ("Adamax", {}),
+    ("NAdam", dict(weight_decay=0.1)), ("RAdam", {}), ("ASGD", dict(t0=2)), ("ASGD", {}), ("Rprop", {}),
+    ("Adafactor", dict(weight_decay=0.1)), ("Muon", {})]
+SHAPES = [(5, 7), (9,), (2, 3, 4), (), (1,), (130, 40), (300,), (0, 3)]
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """The items of each launch of a table."""
+    seen = []
+    run = jit.parallel
+    monkeypatch.setattr(foreach.jit, "parallel",
+                        lambda k, n, cost, args: (seen.append(n), run(k, n, cost, args)))
+    return seen
+
+
+def steps(name, options, apart=False, dtype=torch.float32, count=4, seed=0):
+    """Parameters and state after steps whose rate and set of gradients vary."""
+    torch.manual_seed(seed)
+    shapes = [s for s in SHAPES if len(s) == 2] if name == "Muon" else SHAPES
+    params = [torch.randn(s).to(dtype).requires_grad_() for s in shapes]
+    opt = getattr(torch.optim, name)(params, lr=0.01, **options)
+    for k in range(count):
+        opt.param_groups[0]["lr"] = 0.01 / (k + 1)
+        for i, p in enumerate(params):
+            p.grad = None if k == 2 and i % 2 else torch.randn(p.shape).to(dtype)
+            if p.grad is not None and p.ndim == 2 and k == 1:  # another order in memory
+                p.grad = p.grad.t().contiguous().t()
+        with pytest.MonkeyPatch.context() as m:
+            if apart:
+                m.setattr(foreach, "_eager", lambda tensors: False)
+            opt.step()
+    return params + [v for s in opt.state.values() for v in s.values()]
+
+
+def same(a, b):
+    """Equal in type and value, NaN equal to NaN."""
+    return a.dtype is b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+@pytest.mark.parametrize("name,options", OPTIMIZERS)
+def test_same_bits_as_one_by_one(name, options):
+    for a, b in zip(steps(name, options), steps(name, options, True), strict=True):
+        assert same(a, b) and a._version == b._version
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "Adafactor"])
+def test_same_bits_in_other_types(name, dtype):
+    for a, b in zip(steps(name, {}, dtype=dtype), steps(name, {}, True, dtype), strict=True):
+        assert same(a, b)
+
+
+def parameters(n=5, shape=(3, 4)):
+    params = [torch.randn(shape, requires_grad=True) for _ in range(n)]
+    for p in params:
+        p.grad = torch.randn(shape)
+    return params
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam",
+                                  "RAdam", "ASGD", "Rprop"])
+def test_one_launch_for_a_group(name, launches):
+    small, large = parameters(5), parameters(3, (300,))
+    opt = getattr(torch.optim, name)(small + large)
+    for _ in range(6):  # RAdam's first steps do not use the second moment, which is then apart
+        opt.step()
+    launches.clear()
+    opt.step()
+    assert launches == [5 * 12 + 3 * 300]
+    opt.add_param_group({"params": parameters(2), "lr": 0.1})
+    for _ in range(7):
+        launches.clear()
+        opt.step()
+    assert len(launches) == 2
+
+
+def test_rates_make_no_new_form():
+    params = parameters()
+    opt = torch.optim.AdamW(params)
+    torch.optim.lr_scheduler.CosineAnnealingLR(opt, 10)
+    opt.step()
+    forms = opt._rows().forms
+    count = lambda: sum(len(f) for f in forms.values())
+    known = count()
+    for k in range(5):
+        opt.param_groups[0].update(lr=0.1 / (k + 1), betas=(0.9 - k / 20, 0.99), eps=1e-8 * (k + 1),
+                                   weight_decay=0.1 * (k + 1))
+        opt.step()
+    assert count() == known
+    opt.param_groups[0]["weight_decay"] = 0.0  # its code decides by that
+    opt.step()
+    assert count() == known + 1
+
+
+def test_views_of_one_block():
+    flat, grads = torch.arange(12.0), torch.ones(12)
+    params = [flat[i:i + 4].requires_grad_() for i in (0, 4, 8)]
+    for i, p in zip((0, 4, 8), params):
+        p.grad = grads[i:i + 4]
+    opt = torch.optim.SGD(params, lr=1.0, momentum=0.5)
+    opt.step(), opt.step()
+    assert torch.equal(flat, torch.arange(12.0) - 2.5)
+
+
+def test_shared_memory_keeps_the_order(launches):
+    x = torch.zeros(4)
+    a, b = x[:3].requires_grad_(), x[1:].requires_grad_()
+    double = Foreach(lambda row, env, kind: row[0].mul_(2).add_(env[0]))
+    with torch.no_grad():
+        double([(a,), (b,)], (1,))
+        assert x.tolist() == [1, 3, 3, 1]
+        double([(a,), (b,)], (1,))
+        assert x.tolist() == [3, 15, 15, 3]
+    p = torch.ones(3, requires_grad=True)
+    p.grad = p.detach()
+    opt = torch.optim.SGD([p], lr=0.5, weight_decay=1.0)
+    opt.step()
+    assert p.tolist() == [0, 0, 0]
+
+
+def test_results_and_versions():
+    f = Foreach(lambda row, env, kind: (row[0] * env["k"], row[0].add_(row[1]), 7))
+    x, y = torch.ones(3), torch.ones(3)
+    for _ in range(2):
+        before = x.clone(), x._version
+        (a, b, c), = f([(x, y)], {"k": 2.5})
+        assert torch.equal(a, before[0] * 2.5) and b is x and c == 7
+        assert torch.equal(x, before[0] + 1) and x._version == before[1] + 1
+    (a, _, _), = f([(x, y)], {"k": 2})
+    assert torch.equal(a, (x - 1) * 2)
+
+
+def test_recorded_and_traced_calls_run_as_they_stand():
+    f = Foreach(lambda row, env, kind: row[0] * env[0])
+    x = torch.ones(3, requires_grad=True)
+    f([(x,)], (3.0,))[0].sum().backward()
+    assert x.grad.tolist() == [3, 3, 3]
+    g = torch.compile(lambda v: f([(v,), (v,)], (2.0,))[1])
+    assert g(torch.ones(2)).tolist() == g(torch.ones(2)).tolist() == [2, 2]
+    h = Foreach(lambda row, env, kind: row[0].item())
+    assert h([(torch.tensor(2.0),), (torch.tensor(3.0),)]) == [2, 3]
+
+
+def test_state_that_is_none():
+    p = torch.ones(3, requires_grad=True)
+    opt = torch.optim.SGD([p], lr=1.0, momentum=0.5)
+    for _ in range(3):
+        p.grad = torch.ones(3)
+        opt.state[p]["momentum_buffer"] = None
+        opt.step()
+    assert p.tolist() == [-2, -2, -2]
+
+
+def test_inference_tensors_are_refused():
+    with torch.inference_mode():
+        p = torch.ones(3)
+    opt = torch.optim.SGD([p], lr=1.0)
+    p.grad = torch.ones(3)
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside InferenceMode"):
+        opt.step()
+
+
+def test_tables_share_work_not_rows():
+    x, out = emit.Operand("x", "float32"), emit.Operand("out", "float32")
+    k = emit.Operand("k", "float64", 0, True)
+    build = lambda block, v: [block.binary("+", v[0], block.cast(v[1], "float32"))]
+    kernel, = llvm.compile([emit.pointwise("shifted", build, [x, k], [out], None)])
+    xs = [np.arange(n, dtype="f4") for n in (5, 0, 100, 1, 1000)]
+    by_python = lambda *args: kernel.free(*args)
+    for make in (kernel, jit.Native(kernel.fn, kernel.signature, by_python, by_python)):
+        outs = [np.zeros_like(x) for x in xs]
+        rows = [Row(x.size, cost, [(2 * i,), (2 * i + 1,), (10,)])
+                for i, (x, cost) in enumerate(zip(xs, (1.0, 1.0, 2.2, 1.0, 1.0)))]
+        whole, units, cost = table(make, rows)
+        assert (units, cost) == (5 + 200 + 1 + 1000, 1.0)
+        cuts = [0, 3, 4, 80, 81, 206, 700, units]
+        for a, b in zip(cuts, cuts[1:]):
+            whole.free(a, b, *[v for pair in zip(outs, xs) for v in pair], 1.5)
+        assert all((o == x + 1.5).all() for o, x in zip(outs, xs))
+    with pytest.raises(TypeError, match="kernel takes 13 arguments"):
+        table(kernel, rows)[0].call(0, 1)
