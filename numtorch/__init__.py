@@ -66,7 +66,6 @@ from .settings import (
     get_deterministic_debug_mode,
     get_float32_matmul_precision,
     get_num_interop_threads,
-    is_autocast_enabled,
     is_deterministic_algorithms_warn_only_enabled,
     is_storage,
     is_tensor,
@@ -107,10 +106,18 @@ Storage = _STORAGES["FloatStorage"]
 has_lapack, has_mkl, has_openmp, has_spectral = True, False, False, True
 
 
-_LAZY = ("_C", "_dynamo", "amp", "autograd", "compiler", "distributed", "export", "func", "hub", "jit",
-         "masked", "models", "multiprocessing", "onnx", "profiler", "quantization", "serialization", "signal",
-         "vision")
-_FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler", "vmap": ".func"}
+_LAZY = ("_C", "_dynamo", "accelerator", "amp", "autograd", "compiler", "cpu", "distributed", "distributions",
+         "export", "func", "futures", "fx", "hub", "jit", "library", "masked", "models", "mps",
+         "multiprocessing", "onnx", "profiler", "quantization", "quasirandom", "serialization", "signal",
+         "torch_version", "vision", "xpu")
+_FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler", "vmap": ".func",
+         "GradScaler": ".amp", **dict.fromkeys((
+             "autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache "
+             "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
+             "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype "
+             "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled "
+             "set_autocast_gpu_dtype").split(),
+             ".amp.autocast_mode")}
 
 
 def __getattr__(name: str):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import devices
+from . import casts, devices
 from . import dtypes as D
 from .autograd.engine import Meta, Node, Output, awaken, edge, rebased
 from .autograd.modes import state
@@ -360,6 +360,11 @@ def public_function(op: Op, call: Callable | None = None) -> Callable:
     body = op.body if bare else op.__call__
     if call is not None:
         pass
+    elif op.name in casts.NAMES:
+        def call(*args, **kwargs):
+            if state.cast is not None:
+                return state.cast(call, op.name, args, kwargs)
+            return op(*args, **kwargs) if kwargs else body(*args)
     elif op.packs is not None:
         def call(input, *args, **kwargs):
             if args:

@@ -117,8 +117,3 @@ def typename(obj) -> str:
     if name is None:
         return typename(type(obj))
     return f"{module}.{name}" if module and module not in ("builtins", "__builtin__") else name
-
-
-def is_autocast_enabled(device_type: str | None = None) -> bool:
-    """False: there is no autocast yet."""
-    return False

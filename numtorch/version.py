@@ -5,3 +5,5 @@ cuda = None
 hip = None
 git_version = "numtorch"
 debug = False
+rocm = None
+xpu = None

@@ -10,10 +10,12 @@ from typing import Any
 class State(threading.local):
     """What the calling thread records: `grad` a tape, `inference` no version counts, `tracer` a graph.
 
-    `packers`: the (pack, unpack) hooks in force for tensors that the tape saves; `callbacks`: what to call at
+    `cast`: how operands are cast (casts.Casting) while autocast is enabled. `packers`: the (pack, unpack)
+    hooks in force for tensors that the tape saves; `callbacks`: what to call at
     the end of the backward pass that runs."""
 
     grad = True
+    cast: Any = None
     packers: tuple = ()
     callbacks: Any = None
     taking: tuple = ()  # the variables, as sets of nodes, of the functional derivatives in progress

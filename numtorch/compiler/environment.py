@@ -273,4 +273,5 @@ def _tensors_in(x: Any) -> bool:
 def modes() -> tuple:
     """What the mode switches say: part of every guard."""
     from .. import dtypes as D
-    return state.grad, state.inference, D._default, bool(state.packers)
+    cast = None if state.cast is None else tuple(state.cast.dtypes.items())
+    return state.grad, state.inference, D._default, bool(state.packers), cast

@@ -131,6 +131,27 @@ def get_arch_list() -> list[str]:
     return ["sm_80", "sm_90"] if is_available() else []
 
 
+def get_gencode_flags() -> str:
+    """nvcc's flags for get_arch_list; empty without CUDA."""
+    return " ".join(f"-gencode compute=compute_{a[3:]},code={a}" for a in get_arch_list())
+
+
+def is_tf32_supported() -> bool:
+    """False: products of float32 matrices are computed in float32 always."""
+    return False
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """False: there is one device at most."""
+    _device()
+    return False
+
+
+def is_current_stream_capturing() -> bool:
+    """False: work is never captured."""
+    return False
+
+
 def is_bf16_supported(including_emulation: bool = True) -> bool:
     """Whether the current device computes with bfloat16."""
     return is_available() and (_device().capability >= (8, 0) or including_emulation)
@@ -204,6 +225,38 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
     return d.total_memory - d.memory_allocated(), d.total_memory
 
 
+max_memory_cached, memory_cached = max_memory_reserved, memory_reserved
+reset_max_memory_cached = reset_max_memory_allocated = reset_peak_memory_stats
+reset_accumulated_memory_stats = reset_peak_memory_stats
+
+
+def memory_stats(device: Any = None) -> dict[str, int]:
+    """Bytes allocated now and at most, by PyTorch's keys; empty without CUDA."""
+    if not is_available():
+        return {}
+    now, peak = memory_allocated(device), max_memory_allocated(device)
+    return {f"{kind}_bytes.all.{when}": n for kind in ("active", "allocated", "reserved")
+            for when, n in (("current", now), ("peak", peak))}
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """memory_stats as a table."""
+    rows = [f"| {name:<36} | {n / 2 ** 20:>13.1f} MiB |" for name, n in memory_stats(device).items()]
+    line = "|" + "=" * 58 + "|"
+    return "\n".join([line, f"|{'PyTorch CUDA memory summary, device ID ' + str(_index(device, True)):^58}|",
+                      line,
+                      *rows, line])
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Accepted for 0 ≤ fraction ≤ 1: memory is not limited."""
+    _device()
+    if not isinstance(fraction, float):
+        raise TypeError("Invalid type for fraction argument, must be `float`")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
+
+
 def ipc_collect() -> None:
     """Release memory shared with processes that have ended; there is none."""
     _device()
@@ -225,6 +278,42 @@ manual_seed_all = manual_seed
 def initial_seed() -> int:
     """The seed of the current device's generator."""
     return _device().seed
+
+
+def seed() -> None:
+    """Seed the generator of the current device with a number nobody chose; nothing without CUDA."""
+    import secrets
+    manual_seed(secrets.randbits(63))
+
+
+seed_all = seed
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """The state of a device's generator, 16 bytes: its seed and how far it is."""
+    import numpy as np
+
+    from ..tensor import tensor_from
+    d = _device()
+    return tensor_from(np.array([d.seed, d.offset], np.int64).view(np.uint8))
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Put a device's generator into a state that get_rng_state returned."""
+    import numpy as np
+    d = _device()
+    d.seed, d.offset = map(int, np.asarray(new_state.cpu().numpy()).view(np.int64))
+
+
+def get_rng_state_all() -> list:
+    """The states of all devices' generators."""
+    return [get_rng_state(i) for i in range(device_count())]
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Put all devices' generators into these states."""
+    for i, s in enumerate(new_states):
+        set_rng_state(s, i)
 
 
 # Streams. Work is done when a launch returns, so streams order nothing and events are times.
@@ -341,3 +430,10 @@ def set_stream(stream: Stream | None) -> None:
 
 
 globals().update(_CUDA_TYPES)  # torch.cuda.FloatTensor and so on
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("amp", "memory", "random"):
+        import importlib
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

@@ -11,6 +11,7 @@ from .. import dtypes as D
 from ..autograd import modes
 from ..autograd.engine import Node, clock, edge, versions
 from ..autograd.modes import state
+from ..casts import NAMES
 from ..dispatch import (
     NUMBERS,
     PUBLIC,
@@ -112,6 +113,8 @@ class Pointwise(Op):
             if target is not None and state.tracer.batches:
                 return state.tracer.inplace(self, target, args)
             return state.tracer.call(self, args) if target is None else state.tracer.write(target, args)
+        if state.cast is not None and target is None and self.name in NAMES:
+            return state.cast(lambda *args: self.apply(args), self.name, values, {})
         if target is not None:
             if target._requires and state.grad and not self.rules:  # the old values' history ends here
                 value = self.apply(values)

@@ -8,6 +8,7 @@ from typing import Any
 from .. import devices
 from .. import dtypes as D
 from ..autograd.modes import state
+from ..casts import NAMES
 from ..dispatch import (
     TITLES,
     Op,
@@ -66,6 +67,8 @@ class Reduction(Op):
             return state.tracer.call(self, args)
         if state.lazy is not None:
             args["dim"] = dim = state.lazy.settled(dim)
+        if state.cast is not None and self.name in NAMES:
+            return state.cast(lambda **args: self.apply(args), self.name, (), args)
         key = (x.layout.key, x.dtype, x.storage.device, tuple(dim) if isinstance(dim, list) else dim,
                args["keepdim"], args["dtype"])
         plan = self.plans.get(key)

@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from .. import Tensor, enable_grad, float32, set_grad_enabled, tensor, view_as_real
 from ..utils.hooks import RemovableHandle
@@ -31,6 +31,8 @@ class _Required:
 
 
 required = _Required()
+ParamsT: TypeAlias = "Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]"
+StateDict: TypeAlias = dict[str, Any]
 
 
 def register_optimizer_step_pre_hook(hook: Callable) -> RemovableHandle:
