@@ -147,6 +147,8 @@ class Graph:
                 seen = "" if v.layout.numel == v.value.numel and v.layout.contiguous else \
                     f"[{list(v.layout.shape)} strides {list(v.layout.strides)} + {v.layout.offset}]"
                 return names.setdefault(id(v.value), f"e{len(names)}") + seen
+            if isinstance(v, list | tuple):
+                return f"[{', '.join(map(show, v))}]"
             return repr(v)
         lines = []
         for n in self.nodes:
