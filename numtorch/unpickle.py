@@ -64,6 +64,11 @@ class Approved:
         self.name, self.value = name, value
 
 
+def plain(value: Any) -> Any:
+    """What stands in an object for a value of the file: of an approved name, what it names."""
+    return value.value if type(value) is Approved else value
+
+
 def _named(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}" if isinstance(value, type) else shown(value)
 
@@ -240,7 +245,7 @@ class Interpreter:
         if isinstance(function, type) and function in self.rules:
             return self.rules[function](args)
         if type(function) is Approved:
-            return self.made(function.value(*args))
+            return self.made(function.value(*map(plain, args)))
         raise UnpicklingError(f"REDUCE of {_named(function)}, which a file may not call")
 
     def made(self, value: Any) -> Any:
@@ -252,7 +257,7 @@ class Interpreter:
         if type(args) is not tuple or type(kwargs) is not dict or any(type(k) is not str for k in kwargs):
             raise UnpicklingError(f"NEWOBJ with {shown(args)} for arguments, not a tuple")
         if type(cls) is Approved and isinstance(cls.value, type):
-            return self.made(cls.value.__new__(cls.value, *args, **kwargs))
+            return self.made(cls.value.__new__(cls.value, *map(plain, args), **kwargs))
         if isinstance(cls, type) and cls in self.rules and not kwargs:
             return self.rules[cls](args)
         raise UnpicklingError(f"NEWOBJ of {_named(cls)}, which a file may not make")
@@ -280,10 +285,10 @@ class Interpreter:
         if kind is dict or kind is OrderedDict or kind is defaultdict or kind is Counter:
             key = self.key
             for i in range(0, len(flat), 2):
-                target[key(flat[i])] = flat[i + 1]
+                target[key(flat[i])] = plain(flat[i + 1])
         elif id(target) in self.approved and isinstance(target, dict):
             for i in range(0, len(flat), 2):
-                target[self.key(flat[i])] = flat[i + 1]
+                target[self.key(flat[i])] = plain(flat[i + 1])
         else:
             raise UnpicklingError(f"SETITEM on {shown(target)}, not a dict")
 
@@ -291,7 +296,7 @@ class Interpreter:
         self.limits.charge(8 * len(items))
         kind = type(target)
         if kind is list or kind is deque or (id(target) in self.approved and isinstance(target, list)):
-            target.extend(items)
+            target.extend(map(plain, items))
         else:
             raise UnpicklingError(f"APPEND on {shown(target)}, not a list")
 
@@ -445,7 +450,7 @@ class Program(Interpreter):
 
     def append_items(self, target: Any, items: list) -> None:
         if hasattr(target, "extend"):
-            target.extend(items)
+            target.extend(map(plain, items))
         else:
             for item in items:
                 target.append(item)

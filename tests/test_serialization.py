@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import importlib
 import io
 import json
 import os
@@ -1048,3 +1049,18 @@ def test_safetensors(tmp_path):
         save_file({"a": x.t()[:2]}, path)
     with pytest.raises(RuntimeError, match="share memory"):
         save_file({"a": x, "b": x[1]}, path)
+
+
+def test_approved_functions_are_values_of_the_objects_they_belong_to():
+    layer = nt.nn.TransformerEncoderLayer(8, 2, 16, activation=nt.nn.functional.relu)
+    data = saved([layer, {"f": nt.nn.functional.relu}])
+    names = serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(data))
+    with serialization.safe_globals([nt.nn.functional.relu, *[_find(n) for n in names]]):
+        again, table = loaded(data)
+    assert table["f"] is again.activation is nt.nn.functional.relu
+    assert again(nt.zeros(2, 3, 8)).shape == (2, 3, 8)
+
+
+def _find(name: str):
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
