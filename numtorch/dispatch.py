@@ -196,6 +196,9 @@ class Op:
                 for i, o in enumerate(outs):
                     names.append("out" if len(outs) == 1 else f"out{i}")
                     saved.append(o.alias())
+            elif name[:3] == "out" and name[3:].isdigit():  # one of several results: out1
+                names.append(name)
+                saved.append(outs[int(name[3:])].alias())
             elif name.endswith("_meta") and name not in args:
                 v = args[name[:-5]]
                 values[name] = [Meta.of(t) for t in v] if isinstance(v, list | tuple) else (
@@ -231,7 +234,7 @@ class Op:
         else:
             known["g"] = tuple(grads)
             if "out0" in known:
-                known["out"] = tuple([known[f"out{i}"] for i in range(node.outputs)])
+                known["out"] = tuple([known.get(f"out{i}") for i in range(node.outputs)])
         results: list = []
         edges = node.edges
         if len(edges) == len(self.inputs):

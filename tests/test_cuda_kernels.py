@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("greenlet")
-from numtorch.kernels import emit
-from numtorch.kernels.cuda import compiler, emulator, template
-
 import numtorch  # noqa: F401  (fills the registry)
 from numtorch import dispatch, kinds
 from numtorch import dtypes as D
 from numtorch.devices import device
+from numtorch.kernels import emit
+from numtorch.kernels.cuda import compiler, emulator, template
 from numtorch.layouts import Layout, contiguous
 from numtorch.storage import Storage
 from numtorch.tensor import Tensor, ndarray_of, tensor_from

@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from numtorch.kernels.cuda import emulator, runtime
 
 import numtorch.cuda as cuda
 from numtorch.devices import device
+from numtorch.kernels.cuda import emulator, runtime
 
 NOT_COMPILED = "^Torch not compiled with CUDA enabled\n"
 

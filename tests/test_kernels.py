@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from numtorch.kernels import cpu, device, jit
 from numtorch.kernels.cpu import conv
 

@@ -8,12 +8,12 @@ import zlib
 
 import numpy as np
 import pytest
-from numtorch.kernels import emit, jit, llvm, passes, special
-from numtorch.kernels.expr import MEMORY, Block, inline
 
 import numtorch  # noqa: F401  (fills the registry)
 from numtorch import dtypes as D
 from numtorch.dispatch import compute_name, registry
+from numtorch.kernels import emit, jit, llvm, passes, special
+from numtorch.kernels.expr import MEMORY, Block, inline
 from numtorch.kinds import RESERVED, Pointwise, Reduction
 
 POINTWISE = [op for op in registry.values() if isinstance(op, Pointwise)]

@@ -11,11 +11,11 @@ import zlib
 
 import numpy as np
 import pytest
-from numtorch.kernels import emit, jit
 
 import numtorch as torch
 from numtorch import dtypes as D
 from numtorch.dispatch import registry
+from numtorch.kernels import emit, jit
 from numtorch.kinds import INTEGERS, RESERVED, Pointwise, Reduction
 from numtorch.tensor import ndarray_of, tensor_from
 

@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from numtorch.kernels import jit
 
 import numtorch as torch
 from numtorch.dispatch import registry
+from numtorch.kernels import jit
 
 
 # ---------------------------------------------------------------------------------------------- plans
@@ -316,3 +316,16 @@ def test_memory_formats_reach_results():
     assert torch.cat([x, x], 1).stride() == (288, 1, 48, 8)
     assert x.softmax(1).is_contiguous()
     assert torch.linalg.inv(torch.eye(3)).stride() == (1, 3)
+
+
+def test_results_whose_rule_needs_another_result_may_be_written_to():
+    x = torch.arange(24.0).view(2, 3, 2, 2).requires_grad_()
+    F = torch.nn.functional
+    for f in (lambda: F.batch_norm(x, None, None, training=True), lambda: F.layer_norm(x, (2, 2)),
+              lambda: F.group_norm(x, 3), lambda: F.max_pool2d(x, 2), lambda: x.max(1).values,
+              lambda: x.sort(1).values, lambda: x.topk(2).values, lambda: x.cummax(1).values):
+        want, = torch.autograd.grad(f().mul(3).pow(2).sum(), x)
+        y = f()
+        y *= 3
+        got, = torch.autograd.grad(y.pow(2).sum(), x)
+        assert torch.allclose(got, want, atol=1e-4)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from numtorch.kernels import emit, expr, jit, scalar, special
 
 # Largest error seen over millions of arguments, in ulp, rounded up.

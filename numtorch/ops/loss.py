@@ -59,8 +59,8 @@ def _check_float(name: str, x) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- class losses
-@opaque(vjp={"x": lambda g, out, target, weight, x_meta, reduction, ignore_index: nll_loss_input(
-    g[0], target, weight, out[1], x_meta.shape, reduction, ignore_index)}, at=())
+@opaque(vjp={"x": lambda g, out1, target, weight, x_meta, reduction, ignore_index: nll_loss_input(
+    g[0], target, weight, out1, x_meta.shape, reduction, ignore_index)}, at=())
 def nll_loss_terms(x, target, weight, reduction, ignore_index):
     """(reduced -weight[t] x[n, t], Σ weight[t]) over the targets t other than `ignore_index`.
 

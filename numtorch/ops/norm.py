@@ -64,8 +64,8 @@ def _first_format(args, shape):
 
 
 @opaque(memory=_first_format,
-        at=(), vjp={"tensors": lambda g, out, tensors, eps: batch_norm_grad((g[0], *tensors[:2]), out[1],
-                                                                            out[2], eps)})
+        at=(), vjp={"tensors": lambda g, out1, out2, tensors, eps: batch_norm_grad((g[0], *tensors[:2]), out1,
+                                                                                   out2, eps)})
 def batch_norm_train(tensors, eps):
     """(weight x̂ + bias, batch mean, batch biased variance) per channel of (N, C, *), for tensors (x, weight,
     bias)."""
@@ -182,10 +182,10 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
 
 
 # ------------------------------------------------------------------------------------------------ layers
-def _row_norm_rule(g, out, tensors):
+def _row_norm_rule(g, out1, out2, tensors):
     """Gradients of `row_norm`, also of its mean and r where they are used."""
     x, weight = tensors[:2]
-    _, mean, r = out
+    mean, r = out1, out2
     gx = gw = gb = None
     if g[0] is not None:
         gx, gw, gb = row_norm_grad((g[0], x, weight), mean, r)

@@ -96,14 +96,14 @@ def _gather(g, indices, dims: int):
     return g.flatten(-dims).gather(-1, indices.flatten(-dims)).reshape(indices.shape)
 
 
-def _route(g, out, x_meta, dims: int):
+def _route(g, indices, x_meta, dims: int):
     """The cotangent of max pooling sent to the places the maxima came from."""
-    return max_pool_input(g[0], out[1], x_meta.shape, dims)
+    return max_pool_input(g[0], indices, x_meta.shape, dims)
 
 
 # ------------------------------------------------------------------------------------------------ maximum
 @opaque(memory=format_of("x", line="kernel_size"),
-        vjp={"x": lambda g, out, x_meta, kernel_size: _route(g, out, x_meta, len(kernel_size))}, at=())
+        vjp={"x": lambda g, out1, x_meta, kernel_size: _route(g, out1, x_meta, len(kernel_size))}, at=())
 def max_pool(x, kernel_size, stride, padding, dilation, ceil_mode):
     """(maximum of each window, its flat position in the plane); one setting per spatial dimension."""
     dims = len(kernel_size)
@@ -323,7 +323,7 @@ def adaptive_avg_pool_input(grad, shape, dims):
 
 
 @opaque(memory=images_of("x", line="output_size"),
-        vjp={"x": lambda g, out, x_meta, output_size: _route(g, out, x_meta, len(output_size))}, at=())
+        vjp={"x": lambda g, out1, x_meta, output_size: _route(g, out1, x_meta, len(output_size))}, at=())
 def adaptive_max_pool(x, output_size):
     """(maximum, its flat position) of windows that divide the last dimensions into `output_size` parts."""
     shape = (*x.shape[:x.ndim - len(output_size)], *output_size)
@@ -424,7 +424,7 @@ def adaptive_max_pool3d(input, output_size, return_indices=False):
 
 
 # ------------------------------------------------------------------------------------------------ fractional
-@opaque(vjp={"x": lambda g, out, x_meta, kernel_size: _route(g, out, x_meta, len(kernel_size))}, at=())
+@opaque(vjp={"x": lambda g, out1, x_meta, kernel_size: _route(g, out1, x_meta, len(kernel_size))}, at=())
 def fractional_max_pool(x, samples, kernel_size, output_size):
     """(maximum, its flat position) of windows whose starts step by a random sequence (arXiv:1412.6071)."""
     dims = len(kernel_size)

@@ -108,7 +108,7 @@ def _to_places(g, x_meta, dim, places):
     return scatter_add(zeros(x_meta.shape, dtype=g.dtype, device=g.device), dim, places, g)
 
 
-@opaque(at=(), half="native", vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
+@opaque(at=(), half="native", vjp={"x": lambda g, x_meta, dim, out1: _to_places(g[0], x_meta, dim, out1)})
 def running_max(x, dim):
     "The largest element so far, and its index."
     wrap_dim(dim, x.ndim)
@@ -117,7 +117,7 @@ def running_max(x, dim):
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)
 
 
-@opaque(at=(), half="native", vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
+@opaque(at=(), half="native", vjp={"x": lambda g, x_meta, dim, out1: _to_places(g[0], x_meta, dim, out1)})
 def running_min(x, dim):
     "The smallest element so far, and its index."
     wrap_dim(dim, x.ndim)

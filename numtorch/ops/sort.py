@@ -41,7 +41,7 @@ def _shared(g, x, out):
 
 
 # ---------------------------------------------------------------------------------------------- order
-@opaque(memory=preserved, at=(), vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
+@opaque(memory=preserved, at=(), vjp={"x": lambda g, x_meta, dim, out1: _to_places(g[0], x_meta, dim, out1)})
 def sorted_along(x, dim, descending):
     "(values, places) of a stable sort along `dim`."
     return Meta(x.shape, x.dtype), Meta(x.shape, int64)
@@ -71,7 +71,7 @@ def msort(x):
     return sort(x, 0)[0]
 
 
-@opaque(at=(), vjp={"x": lambda g, x_meta, dim, out: _to_places(g[0], x_meta, dim, out[1])})
+@opaque(at=(), vjp={"x": lambda g, x_meta, dim, out1: _to_places(g[0], x_meta, dim, out1)})
 def topk_along(x, k, dim, largest):
     "(values, places) of the k largest or smallest along `dim`, in order."
     shape = list(x.shape)
@@ -105,8 +105,8 @@ def _pair(x, dim: int, keepdim: bool) -> tuple[Meta, Meta]:
     return Meta(shape, x.dtype), Meta(shape, int64)
 
 
-def _placed_gradient(g, x_meta, dim, keepdim, out):
-    return _to_places(g[0], x_meta, dim, out[1], keepdim)
+def _placed_gradient(g, x_meta, dim, keepdim, out1):
+    return _to_places(g[0], x_meta, dim, out1, keepdim)
 
 
 @opaque(at=(), vjp={"x": _placed_gradient})

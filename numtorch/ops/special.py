@@ -379,7 +379,7 @@ def ldexp(x, y):
     return x * (2.0 ** y)
 
 
-@opaque(at=(), vjp={"x": lambda g, out: g[0] / exp2(out[1])})
+@opaque(at=(), vjp={"x": lambda g, out1: g[0] / exp2(out1)})
 def mantissa_and_exponent(x):
     "(m, e) with x = m 2^e and 0.5 <= |m| < 1; (x, 0) for 0, infinities and NaN."
     if x.dtype.category != FLOAT:

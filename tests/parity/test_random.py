@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from numtorch.kernels.cpu import random as streams
-
 import numtorch
+from numtorch.kernels.cpu import random as streams
 
 nan = float("nan")
 # Each line is evaluated with t = torch and t = numtorch after t.manual_seed(3).
