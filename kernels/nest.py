@@ -124,7 +124,7 @@ class Text(NamedTuple):
 
     def function(self) -> Callable:
         """The kernel as a Python function."""
-        space: dict[str, Any] = {"math": math, "cmath": cmath, **self.bound}
+        space: dict[str, Any] = {"__name__": __name__, "math": math, "cmath": cmath, **self.bound}
         for t in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
                   "uint64", "complex64", "complex128"):
             space[t] = getattr(np, t)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import devices
+from .autograd.modes import state
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -27,6 +28,7 @@ class Generator:
     _stream: Any
 
     def __init__(self, device: Any = "cpu"):
+        _stream("a Generator is made")
         where = devices.placed(device)
         if where is devices.meta:
             raise RuntimeError("META device type not an accelerator.")
@@ -45,6 +47,7 @@ class Generator:
         if isinstance(seed, bool) or isinstance(seed, float) or not hasattr(seed, "__index__"):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         seed = operator.index(seed)
+        _stream("a Generator is seeded")
         if not -(1 << 63) <= seed < 1 << 64:
             raise ValueError(f"Overflow when unpacking long long: Generator.manual_seed, seed {seed} is not "
                              "in [-2**63, 2**64)")
@@ -59,11 +62,13 @@ class Generator:
 
     def initial_seed(self) -> int:
         """The seed with which the stream started."""
+        _stream("a Generator's seed is read")
         return self._seed
 
     def get_state(self) -> Tensor:
         """The state: 5056 bytes, those of PyTorch's CPU generator."""
         from .tensor import tensor_from
+        _stream("a Generator's state is read")
         return tensor_from(np.frombuffer(self.stream.get_state(), np.uint8).copy())
 
     def set_state(self, new_state: Tensor) -> None:
@@ -75,11 +80,13 @@ class Generator:
         if new_state.dtype is not uint8 or new_state.device is not devices.cpu:
             raise TypeError("RNG state must be a torch.ByteTensor: Generator.set_state, got "
                             f"{new_state.dtype} on {new_state.device}")
+        _stream("a Generator's state is set")
         self.stream.set_state(new_state.numpy().tobytes())
         self._seed = self.stream.initial_seed
 
     def clone_state(self) -> Generator:
         """A generator that goes on from here on its own."""
+        _stream("a Generator is copied")
         twin = Generator(self.device)
         twin._seed, twin._stream = self._seed, None if self._stream is None else self._stream.copy()
         return twin
@@ -111,7 +118,15 @@ class Generator:
         return twin
 
     def __reduce__(self):
+        _stream("a Generator's state is read")
         return _restored, (str(self.device), self.stream.get_state())
+
+
+def _stream(what: str) -> None:
+    """Tell a compiler that records the running code what happens to a generator, before it does: numbers
+    drawn earlier may not have been computed yet."""
+    if state.lazy is not None:
+        state.lazy.stream(what)
 
 
 def _restored(device: str, state: bytes) -> Generator:
@@ -172,6 +187,7 @@ def fork_rng(devices: Any = None, enabled: bool = True, _caller: str = "fork_rng
     try:
         yield
     finally:
+        _stream("a Generator's state is set")
         default_generator._seed, default_generator._stream = state._seed, state._stream
 
 

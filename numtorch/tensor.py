@@ -566,7 +566,7 @@ class Tensor(metaclass=_TensorType):
         if e is self:
             if not self._hooks:
                 self._hooks = {}
-            return Handle(self._hooks, hook)
+            return Handle(self._hooks, hook, True)
         node, i = (e.node, e.index) if isinstance(e, Output) else (e, 0)
 
         def pre(grads):
@@ -582,7 +582,7 @@ class Tensor(metaclass=_TensorType):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if not self._after:
             self._after = {}
-        return Handle(self._after, hook)
+        return Handle(self._after, hook, True)
 
     # ----------------------------------------------------------------------------------- copies of the object
     def __deepcopy__(self, memo: dict) -> Any:

@@ -285,16 +285,18 @@ class Handle:
     """Takes a hook away again: `remove()`; a context manager too."""
 
     _ids = itertools.count()
+    leaves = 0  # changes so far to the hooks of all leaves
 
-    def __init__(self, hooks: dict, fn: Callable):
-        self.id = next(Handle._ids)
+    def __init__(self, hooks: dict, fn: Callable, leaf: bool = False):
+        self.id, self.leaf = next(Handle._ids), leaf
+        Handle.leaves += leaf
         self._hooks = weakref.ref(hooks) if hasattr(hooks, "__weakref__") else (lambda: hooks)
         hooks[self.id] = fn
 
     def remove(self) -> None:
         hooks = self._hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
+        if hooks is not None and hooks.pop(self.id, None) is not None:
+            Handle.leaves += self.leaf
 
     def __enter__(self) -> Handle:
         return self

@@ -103,6 +103,9 @@ class Capture(Tracer):
         """Code that is not to be recorded follows: a function marked with compiler.disable."""
         raise NotImplementedError(f"{why}: it runs outside any graph, so it cannot be part of one")
 
+    def stream(self, what: str) -> None:
+        """A graph draws from the generator as it finds it."""
+
     def flush(self) -> None:
         """Nothing runs before it is asked for."""
 

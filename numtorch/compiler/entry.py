@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..autograd.engine import FREED, Node, Output, edge
-from ..autograd.modes import state
+from ..autograd.modes import INFERENCE, state
 from ..dispatch import fresh
 from ..kernels import jit
 from ..layouts import Layout
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_unflatten
-from .environment import modes
+from .environment import alike, modes
 from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
@@ -142,7 +142,7 @@ class Entry:
         self.edges: list[tuple] = []           # ("arg", leaf) or ("tensor", t)
         self.distinct: list[int] = []          # argument leaves whose storages must differ
         self.numbers: list = []                # of the program, where some are Numbers
-        self.followed: list[tuple] = []        # (atom, slot or leaf) of numbers that vary
+        self.followed: list[tuple] = []        # (atom, slot or leaf, type) of numbers that vary
         self.reads: list[tuple] = []           # (atom, its program, Ref) of what item() reads
         self.decisions: list[tuple] = []
         # what explains it
@@ -154,44 +154,56 @@ class Entry:
         """The places that must hold what they held."""
         return self.environment.fixed(self.skip)
 
-    def fits(self, leaves: Sequence[Any]) -> bool:
-        """Whether the guards hold for these arguments."""
+    def fits(self, leaves: Sequence[Any]) -> dict[int, Any] | None:
+        """Where the guards hold for these arguments, the values of the numbers that vary (see look)."""
         if len(leaves) != len(self.leaves):
-            return False
+            return None
         for x, (kind, *want) in zip(leaves, self.leaves):
             if type(x) is not kind:
-                return False
+                return None
             if want[0] == "tensor":
                 layout, dtype, grad = want[1:]
                 if x.dtype is not dtype or x.requires_grad is not grad or not (
                         x.layout is layout or x.layout == layout) or type(x.storage) is not Storage:
-                    return False
+                    return None
             elif want[0] == "same":
                 if x is not want[1]:
-                    return False
-            elif want[0] != "any" and x != want[1]:
-                return False
+                    return None
+            elif want[0] != "any" and x is not want[1] and not alike(x, want[1]):
+                return None
         if self.modes != modes() or not self.guard():
-            return False
+            return None
         for slot, t, layout, dtype, grad in self.tensors:
-            x = t if t is not None else slot.get()
-            if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
-                    or x.dtype is not dtype or x.requires_grad is not grad:
-                return False
-        if self.decisions:
-            known = self.look(leaves)
-            for fn, args, outcome in self.decisions:
-                if fn(*[evaluate(a, known) for a in args]) != outcome:
-                    return False
+            if t is None:
+                x = slot.get()
+                if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
+                        or x.dtype is not dtype or x.requires_grad is not grad:
+                    return None
         if self.distinct:
             seen = {id(leaves[i].storage) for i in self.distinct}
             if len(seen) != len(self.distinct):
-                return False
-        return True
+                return None
+        known: dict[int, Any] = {}
+        if self.numbers:
+            try:
+                known = self.look(leaves)
+                for fn, args, outcome in self.decisions:
+                    if not alike(fn(*[evaluate(a, known) for a in args]), outcome):
+                        return None
+                for v in self.numbers:
+                    n = evaluate(v, known)
+                    if type(n) is int and not -(1 << 63) <= n < 1 << 63:
+                        return None
+            except Exception:  # the function's own code is to raise it
+                return None
+        return known
 
     def look(self, leaves: Sequence[Any]) -> dict[Any, Any]:
-        """The present values of the numbers that vary."""
-        known = {atom: leaves[at] if type(at) is int else at.get() for atom, at in self.followed}
+        """The present values of the numbers that vary. TypeError where one is of another type."""
+        known = {atom: leaves[at] if type(at) is int else at.get() for atom, at, _ in self.followed}
+        for atom, _, kind in self.followed:
+            if type(known[atom]) is not kind:
+                raise TypeError
         if self.reads:
             arrays = [s.array for s in self.storages(leaves)]
             for atom, program, ref in self.reads:  # one may depend on the numbers before
@@ -203,13 +215,12 @@ class Entry:
         """Where the program's inputs lie."""
         return [_storage(source, leaves) for source in self.sources]
 
-    def run(self, leaves: Sequence[Any]) -> Any:
-        """Compute: no dispatch, no tape but one node."""
+    def run(self, leaves: Sequence[Any], known: dict[int, Any]) -> Any:
+        """Compute: no dispatch, no tape but one node. `known`: what `fits` has found."""
         storages = self.storages(leaves)
         arrays = [s.array for s in storages]
-        numbers, known = self.program.numbers, {}
+        numbers = self.program.numbers
         if self.numbers:
-            known = self.look(leaves)
             numbers = [evaluate(v, known) for v in self.numbers]
         got = self.program.run(arrays, numbers)
         for i, o in self.writes:
@@ -290,6 +301,7 @@ def _result(how: tuple, leaves: Sequence[Any], storages: Sequence[Storage], got:
         found = made.get(how[1])
         if found is None:  # results that share memory share a storage
             found = made[how[1]] = Storage(got[how[1]])
+            found.version = INFERENCE if kind == "inferred" else 0
         s = found
     t = object.__new__(Tensor)
     t.storage, t.layout, t.dtype = s, how[2], how[3]

@@ -17,12 +17,14 @@ from ..layouts import Layout
 from ..tensor import Tensor
 from ..utils._pytree import keystr, tree_leaves_with_path
 from .arena import ALIGN
-from .environment import MISSING, Slot, modes
+from .environment import MISSING, Slot, alike, modes
 from .number import evaluate
 from .program import Program, _bytes
 from .schedule import Problem, Seen, Task
 
-MODES = ("grad mode", "inference mode", "the default dtype", "saved-tensor hooks")
+MODES = ("grad mode", "inference mode", "the default dtype", "saved-tensor hooks", "autocast",
+         "the default device", "the number of threads", "anomaly mode", "the number of hooks on leaves",
+         "the deterministic algorithms' switch", "warn_only", "float32 matmul precision", "warn_always")
 LIMIT = 60  # characters of a value in a message
 counters: dict[str, Counter] = defaultdict(Counter)  # torch._dynamo.utils.counters
 
@@ -100,7 +102,7 @@ def failures(entry: Any, leaves: Sequence[Any]) -> list[str]:
             out += _differs(name, x, *want[1:])
         elif want[0] == "same" and x is not want[1]:
             out.append(f"{name} is another {type(x).__name__}")
-        elif want[0] == "equal" and x != want[1]:
+        elif want[0] == "equal" and not alike(x, want[1]):
             out.append(f"{name} changed from {_value(want[1])} to {_value(x)}")
     for what, was, now in zip(MODES, entry.modes, modes()):
         if was != now:
@@ -112,8 +114,7 @@ def failures(entry: Any, leaves: Sequence[Any]) -> list[str]:
     if not entry.guard():
         for s in entry.fixed():
             now = s.get()
-            if now is not s.value and not (type(now) is type(s.value) and isinstance(
-                    now, int | float | str | tuple) and now == s.value):
+            if not alike(now, s.value):
                 change = f" from {_value(s.value)} to {_value(now)}" if now is not MISSING else ": it is gone"
                 out.append(f"{names.slot(s)} changed{change}" if _value(now) != _value(s.value) else
                            f"{names.slot(s)} is another object")
@@ -122,11 +123,14 @@ def failures(entry: Any, leaves: Sequence[Any]) -> list[str]:
         if isinstance(x, Tensor):
             out += _differs(names.slot(slot), x, layout, dtype, grad)
     if not out and entry.decisions:
-        known = entry.look(leaves)
-        for fn, args, outcome in entry.decisions:
-            if (now := fn(*[evaluate(a, known) for a in args])) != outcome:
-                out.append(f"a number that the code acts upon came out as {now}, not {outcome}")
-                break
+        try:
+            known = entry.look(leaves)
+            for fn, args, outcome in entry.decisions:
+                if not alike(now := fn(*[evaluate(a, known) for a in args]), outcome):
+                    out.append(f"a number that the code acts upon came out as {now}, not {outcome}")
+                    break
+        except Exception as e:
+            out.append(f"a number that the code computes cannot be: {e or type(e).__name__}")
     places = [id(leaves[i].storage) for i in entry.distinct]
     if not out and len(set(places)) < len(places):
         out.append("arguments share memory")
@@ -174,8 +178,11 @@ class Names:
             return str(s.key)
         if form == "attribute":
             return f"{self.thing(owner, deep)}.{s.key}"
-        if isinstance(s.holder, Tensor):
+        if s.named == "grad":
             return f"{self.thing(s.holder, deep)}.grad"
+        if s.named == "attr":
+            holder = s.holder
+            return f"{holder.__name__ if hasattr(holder, '__name__') else self.thing(holder, deep)}.{s.key}"
         base = self.thing(s.holder, deep)
         if base.endswith("._parameters") or base.endswith("._buffers") or base.endswith("._modules"):
             return f"{base.rpartition('.')[0]}.{s.key}"
@@ -395,18 +402,18 @@ def guards(entry: Any) -> list[str]:
             out.append(f"{name}: any {kind.__name__} (an input of the program)")
         else:
             out.append(f"{name} {'is' if want[0] == 'same' else '=='} {_value(want[1])}")
-    grad, inference, default, _ = entry.modes
+    grad, inference, default = entry.modes[:3]
     out.append(f"grad mode {'on' if grad else 'off'}{', inference mode' if inference else ''}, default dtype "
                f"{default.name}")
     names = Names(entry.environment)
     seen: dict[str, None] = {}
     for slot, _, layout, dtype, grad in entry.tensors:
         seen[f"{names.slot(slot)}: {_tensor(layout, dtype, grad)}"] = None
-    for _, at in entry.followed:
+    for _, at, _ in entry.followed:
         if isinstance(at, Slot):
             seen[f"{names.slot(at)}: any number (an input of the program)"] = None
-    atoms = [s for s in entry.fixed() if isinstance(s.value, int | float | str | type(None)) and not s.named
-             and not str(s.key).startswith("_")]
+    atoms = [s for s in entry.fixed() if isinstance(s.value, int | float | str | type(None))
+             and s.named != "attr" and not str(s.key).startswith("_")]
     for s in atoms[:12]:
         seen[f"{names.slot(s)} == {_value(s.value)}"] = None
     out += seen

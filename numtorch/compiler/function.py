@@ -6,6 +6,7 @@ gives its results and, if Python had nothing to do with the values in between, a
 from __future__ import annotations
 
 import functools
+import threading
 import types
 import weakref
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from .settings import config, stance
 
 TRIES = 8      # traces without an entry, after which none is looked for
 _all: weakref.WeakSet = weakref.WeakSet()
+_turn = threading.Lock()  # one function is traced at a time
 
 
 class Compiled:
@@ -33,6 +35,7 @@ class Compiled:
         self.roots = (fn, *roots)
         self.entries: list[Entry] = []
         self.tries = 0
+        self.effects = False                   # whether the last trace met code that must run every time
         self.codes: dict[types.CodeType, dict] = {}
         self.last: dict[Any, Any] = {}         # numbers as the last trace found them, by place
         self.varying: set = set()              # places whose number was seen to change
@@ -55,8 +58,8 @@ class Compiled:
         else:
             leaves, spec = list(args), len(args)
         for e in self.entries:
-            if e.spec == spec and e.fits(leaves):
-                return e.run(leaves)
+            if e.spec == spec and (known := e.fits(leaves)) is not None:
+                return e.run(leaves, known)
         if self.entries and self.look():
             text = recompiled(self, leaves, spec)
             if stance.name == "eager_on_recompile":
@@ -67,7 +70,12 @@ class Compiled:
             if config.error_on_recompile:
                 raise RecompileError(text)
             once(self, text)
-        return Recording(self, args, kwargs, leaves, spec).run()
+        if not _turn.acquire(blocking=False):  # another thread is tracing
+            return self.fn(*args, **kwargs)
+        try:
+            return Recording(self, args, kwargs, leaves, spec).run()
+        finally:
+            _turn.release()
 
     def look(self) -> bool:
         """Whether another entry is looked for."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import dtypes as D
+from ..autograd import modes
 from ..autograd.modes import state
 from ..dispatch import cpu
 from ..layouts import Layout
@@ -37,13 +38,16 @@ class Symbol(Storage):
     @property
     def array(self):
         value = held.__get__(self)
-        value.tracer.ask(value)
-        return held.__get__(self)
+        if type(value) is not Value:  # another thread is about to change the class
+            return value
+        known = value.tracer.ask(value)
+        return held.__get__(self) if known is None else known
 
     @array.setter
     def array(self, a) -> None:
         value = held.__get__(self)
-        value.tracer.ask(value)
+        if type(value) is Value:
+            value.tracer.ask(value)
         held.__set__(self, a)
 
     @property
@@ -78,7 +82,7 @@ class Tracer:
         """A new tensor whose memory will be written by what is recorded."""
         layout = self.settled(layout)
         s = new(Symbol)
-        s.device, s.version = device, 0
+        s.device, s.version = device, modes.born() if modes.inferring else 0
         held.__set__(s, Value(None, d, layout.numel, None, self, device))
         self.made.append(weakref.ref(s))
         t = new(Tensor)
@@ -159,7 +163,7 @@ class Tracer:
 
     def fold(self, op, x: Tensor, dims: tuple, keepdim: bool, dtype, out: Tensor) -> None:
         """A reduction of x over dims."""
-        self._add("fold", op, [self.ref(x)], (out,), (dims, keepdim, dtype))
+        self._add("fold", op, [self.ref(x)], (out,), (self.settled(dims), self.settled(keepdim), dtype))
 
     def call(self, op, args: dict[str, Any], outs: Sequence[Tensor | None]) -> None:
         """An opaque op."""
@@ -204,18 +208,27 @@ class Tracer:
         self._break(why)
         self.flush()
 
+    def stream(self, what: str) -> None:
+        """Run what was recorded, because the state of a generator is about to be read or set."""
+        self.leave(f"{here(False)}: {what}")
+
     def _break(self, why: str) -> None:
         self.breaks.append(why)
         if self.whole:
             raise Unsupported(f"fullgraph=True: {why}")
 
-    def ask(self, value: Value) -> None:
-        """Make memory hold what was recorded, because Python wants to see it."""
+    def ask(self, value: Value) -> Any:
+        """Make memory hold what was recorded, because Python wants to see it. To another thread, what is
+        recorded here has not happened yet: it is given the memory as it is."""
         if threading.get_ident() != self.thread:
+            for s, before in list(self.met):
+                if before is value or type(s) is Symbol and held.__get__(s) is value:
+                    return before.array
             raise RuntimeError("a tensor of a function that another thread is compiling was read before its "
                                "value was computed")
         self._break(f"{here()}: a value was read")
         self.flush()
+        return None
 
     def flush(self) -> None:
         """Run what was recorded; every Symbol becomes a Storage."""
@@ -245,8 +258,8 @@ class Tracer:
 
 def become(s: Storage, a: Any) -> None:
     """Make a Symbol the Storage of an array."""
-    s.__class__ = Storage
     held.__set__(s, a)
+    s.__class__ = Storage
 
 
 class Unsupported(RuntimeError):

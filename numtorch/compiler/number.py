@@ -9,10 +9,14 @@ holds only where that comes out the same.
 and list[i] would take it without asking.)"""
 from __future__ import annotations
 
+import contextlib
+import math
 import operator
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from .. import layouts
 from ..autograd.modes import state
@@ -334,6 +338,7 @@ def _install(kind: Any, base: Any) -> None:
     methods |= {f"__{name}__": _compare(name) for name in ("lt", "le", "gt", "ge", "eq", "ne")}
     methods |= {"__repr__": shown(repr), "__str__": shown(str), "__format__": shown(format),
                 "__reduce_ex__": lambda self, protocol: (base, (specialised(self),)),
+                "__array__": lambda self, dtype=None, copy=None: np.array(specialised(self), dtype),
                 "__pos__": lambda self: self, "conjugate": lambda self: self,
                 "real": property(lambda self: self)}
     for name, method in methods.items():
@@ -344,3 +349,23 @@ def _install(kind: Any, base: Any) -> None:
 _install(Float, float)
 _install(Int, int)
 PLAIN.update((Float, Int))  # numbers that kernels take as they are
+
+_MATH = ("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp",
+         "expm1", "fabs", "fmod", "gamma", "hypot", "lgamma", "log", "log10", "log1p", "log2", "pow", "sin",
+         "sinh", "sqrt", "tan", "tanh", "degrees", "radians", "copysign")
+
+
+@contextlib.contextmanager
+def following() -> Iterator[None]:
+    """While open, the functions of `math` give Numbers for Numbers."""
+    before = {n: getattr(math, n) for n in _MATH}
+
+    def wrapped(fn: Callable) -> Callable:
+        return lambda *args: applied(fn, *args) if any(map(varies, args)) else fn(*args)
+    try:
+        for n, fn in before.items():
+            setattr(math, n, wrapped(fn))
+        yield
+    finally:
+        for n, fn in before.items():
+            setattr(math, n, fn)

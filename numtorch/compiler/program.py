@@ -60,6 +60,7 @@ class Program:
         self.source, self.bytes, views, space = text.finish()
         self.arena = Arena(views, self.bytes)
         self._launches = text.launches
+        space["__name__"] = __name__
         exec(compile(self.source, "<compiled graph>", "exec"), space)
         self._run = space["run"]
 

@@ -5,26 +5,30 @@ import gc
 import sys
 import weakref
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ..autograd import anomaly
 from ..autograd.engine import FREED, Node, Output, clock, edge
 from ..autograd.engine import run as reverse
+from ..autograd.function import _FunctionOp
 from ..autograd.modes import state
 from ..dispatch import check_inplace, cpu, written
 from ..layouts import contiguous, like
 from ..storage import Storage
 from ..tensor import Tensor
-from ..utils._pytree import tree_flatten, tree_unflatten
+from ..utils._pytree import children, tree_flatten, tree_is_leaf, tree_unflatten
 from . import interpret
+from .arguments import Arguments
 from .entry import Argument, Backward, Bound, Entry, freed, program_of
-from .environment import Environment, modes
-from .explain import leaf_names, told
+from .environment import VALUES, Environment, modes
+from .explain import Names, leaf_names, told
 from .graph import Graph, Value
 from .lazy import Symbol, Tracer, held
-from .number import atom_of, follow, plain, varies
+from .number import atom_of, follow, following, plain, varies
 from .polynomial import Atom
 from .program import Program
-from .watch import Watch
+from .watch import Effect, Watch
 
 if TYPE_CHECKING:
     from .function import Compiled
@@ -53,79 +57,62 @@ class Recording:
             gc.set_threshold(*often)
 
     def _run(self) -> Any:
-        owner = self.owner
-        # Under a C profiler, which Python cannot put back, nothing is watched and no entry made.
-        look = owner.look() and (sys.getprofile() is None or callable(sys.getprofile()))
-        env = Environment(owner.roots, owner.codes) if look else None
+        owner, args, kwargs = self.owner, self.args, self.kwargs
+        # Under a C profiler, which Python cannot put back, nothing is watched and no entry made; nor where
+        # hooks see what the tape saves, or every gradient is looked at.
+        look = owner.look() and (sys.getprofile() is None or callable(sys.getprofile())) and not (
+            state.packers or anomaly.enabled())
+        objects = [v for v in self.leaves if not isinstance(v, Tensor)]
+        env = Environment((*owner.roots, *objects), owner.codes) if look else None
         before = modes()
-        followed = self.follow(env) if env is not None else []
+        followed = self.follow(env) if env is not None and not owner.effects else []
         tracer = self.tracer = Tracer(self.stretch)
         tracer.whole = owner.fullgraph
         watch = Watch(tracer) if look else None
-        if watch is not None:
-            watch.numbers = bool(followed)
-        stands: dict[int, Tensor] = {}
-        args, kwargs = self.args, self.kwargs
-        if state.grad and any(isinstance(x, Tensor) and x._node is not None for x in self.leaves):
-            leaves: list[Any] = []
-            for x in self.leaves:
-                if isinstance(x, Tensor) and x.requires_grad and x._node is not None:
-                    y = stands.get(id(x))
-                    if y is None:
-                        edge(x)
-                        y = x.detach() if type(x) is Tensor else x.detach().as_subclass(type(x))
-                        stands[id(x)] = y
-                        y.requires_grad, y._base = True, None
-                        y._node = node = Node(Argument(), (edge(x),), None, (), (), {})
-                        self.arguments[id(node)] = node, len(leaves)
-                    leaves.append(y)
-                else:
-                    leaves.append(x)
-            args, kwargs = (tuple(leaves), {}) if isinstance(self.spec, int) else \
-                tree_unflatten(leaves, self.spec)
-            self.given = leaves
-        else:
-            self.given = list(self.leaves)
-        if any(type(at) is int for _, at, _ in followed):
-            for number, at, _ in followed:
-                if type(at) is int:
-                    self.given[at] = number
-            args, kwargs = (tuple(self.given), {}) if isinstance(self.spec, int) else \
-                tree_unflatten(self.given, self.spec)
+        self.given = list(self.leaves)
+        if state.grad:
+            self.stand()
+        for number, at, _ in followed:
+            if type(at) is int:
+                self.given[at] = number
+        self.containers = None if isinstance(self.spec, int) else Arguments(args, kwargs)
+        if any(x is not y for x, y in zip(self.given, self.leaves)):
+            args, kwargs = (tuple(self.given), {}) if self.containers is None else \
+                self.containers.put(args, kwargs, self.given)
         start = next(clock)
         known = [x for x in self.given if isinstance(x, Tensor)]
         if env is not None:
             known += [s.value for s in env.slots if isinstance(s.value, Tensor)]
         self.versions = {id(x.storage): (x.storage, x.storage.version) for x in known}
         self.histories = [(x, edge(x)) for x in known]
+        self.forms = [(x, x.layout, x.dtype, x._requires) for x in known]
         state.lazy, state.small = tracer, -1
+        result = entry = None
         try:
-            if watch is not None:
-                with watch:
+            if env is not None and watch is not None:
+                for x in known:
+                    if x.storage.device is cpu:
+                        tracer.value(x.storage)  # so that reading it is noticed
+                with watch, following() if followed else nullcontext():
                     result = owner.fn(*args, **kwargs)
+                owner.effects = bool(watch.effects)
+                self.followed = followed
+                entry = self.entry(result, env, watch, start, before)
             else:
                 result = owner.fn(*args, **kwargs)
-            entry = None
-            self.followed = followed
-            if env is not None and watch is not None:
-                entry = self.entry(result, env, watch, start, before)
-            settle(followed, env)
-            result = unfollowed(result)
-        except BaseException:
-            settle(followed, env)
-            state.lazy, state.small = None, SMALL
-            try:
-                tracer.flush()
-            except Exception:  # the first error is the one to show
-                pass
-            raise
         finally:
             state.lazy, state.small = None, SMALL
-        tracer.flush()
-        if stands:
-            real = {id(y): x for x, y in zip(self.leaves, self.given) if x is not y}
-            self.reconnect(result, real, start)
-            result = _unstand(result, real)
+            settle(tracer, env, followed)
+            try:
+                tracer.flush()  # where the function raised, an error in here came before
+            finally:
+                real = {id(y): x for x, y in zip(self.leaves, self.given)
+                        if isinstance(x, Tensor) and x is not y}
+                if real:
+                    self.reconnect(result, real, start)
+                if self.containers is not None:
+                    self.containers.restore()
+        result = _restored(result, real)
         if entry is not None:
             owner.entries.append(entry)
             owner.tries = 0
@@ -137,6 +124,21 @@ class Recording:
         told(owner, self.reasons, tracer.breaks)
         owner.stretches = [] if entry is not None else self.stretches
         return result
+
+    def stand(self) -> None:
+        """Put stand-ins where arguments have a history: the tape ends there while the function runs."""
+        stands: dict[int, Tensor] = {}
+        for i, x in enumerate(self.leaves):
+            if isinstance(x, Tensor) and x.requires_grad and x._node is not None:
+                y = stands.get(id(x))
+                if y is None:
+                    edge(x)
+                    y = x.detach() if type(x) is Tensor else x.detach().as_subclass(type(x))
+                    stands[id(x)] = y
+                    y.requires_grad, y._base = True, None
+                    y._node = node = Node(Argument(), (edge(x),), None, (), (), {})
+                    self.arguments[id(node)] = node, i
+                self.given[i] = y
 
     def stretch(self, graph: Graph) -> list:
         """Arrays of the outputs of what was recorded up to here."""
@@ -157,9 +159,12 @@ class Recording:
             owner.last[place] = v
             if place in owner.varying:
                 number = follow(v, Atom())
-                found.append((number, at, place))
                 if type(at) is not int:
-                    at.set(number)
+                    try:
+                        at.set(number)
+                    except (TypeError, AttributeError):
+                        continue  # read-only
+                found.append((number, at, place))
         return found
 
     # ------------------------------------------------------------------------------------------ a new entry
@@ -174,15 +179,27 @@ class Recording:
                 no(f"{c.co_filename}:{c.co_firstlineno}: {c.co_name} was not known to be called")
         for text in (*watch.effects, *tracer.breaks, *tracer.impure):
             no(text)
+        for x in env.hidden[:3]:
+            no(f"it can reach {Names(env).thing(x)}, a {type(x).__name__}, whose state cannot be watched")
         if not env.whole:
             no("the function can reach too many objects")
         changed = env.changes(plain)
         if changed is None:
-            no("a list or dict changed its size")
+            no(env.why)
+        if self.containers is not None and self.containers.changed():
+            no("a list or dict among the arguments changed")
         if before != modes():
             no("a mode was switched")
         if any(edge(x) is not then for x, then in self.histories):
             no("a tensor that existed before got another history")
+        elif any(x.layout != layout or x.dtype is not d or x._requires is not grad
+                 for x, layout, d, grad in self.forms):
+            no("a tensor that existed before got another shape, type or requires_grad")
+        trees = [result, *[s.get() for s in changed or ()]]
+        if len(boxes := [id(v) for t in trees for v in containers(t)]) != len(set(boxes)) or any(
+                i in env.known for i in boxes) or self.containers is not None and any(
+                id(c) in boxes for c, _, _ in self.containers.held):
+            no("the function returns a list or dict that is kept elsewhere too")
         if self.reasons:
             return None
         e = Entry()
@@ -192,7 +209,7 @@ class Recording:
             return None
         self.forward, self.born_before = len(tracer.nodes), len(tracer.made)
         found = None
-        if self.differentiate(out_leaves, start):
+        if self.differentiate(out_leaves, start, env):
             found = self.assemble(e, out_leaves, env, changed or [], before)
         # What the backward pass recorded is in the entry, or nowhere.
         del tracer.nodes[self.forward:], tracer.made[self.born_before:]
@@ -200,9 +217,33 @@ class Recording:
             self.first(e, out_leaves)
         return found
 
-    def differentiate(self, results: Sequence[Any], start: int) -> bool:
+    def reverse(self, roots: Sequence[tuple], leaves: Sequence[Any], env: Environment) -> list:
+        """The gradients of leaves, without the hooks on them: those are called when the gradients come.
+        Effect where the user's code would do more than compute."""
+        hooks = [(t, t._hooks) for t in leaves if isinstance(t, Tensor) and t._hooks]
+        for t, _ in hooks:
+            t._hooks = None
+        try:
+            if not self.custom:
+                return reverse(roots, True, False, leaves, False)
+            mark, watch = env.mark(), Watch(self.tracer, env.codes)
+            try:
+                with watch:
+                    got = reverse(roots, True, False, leaves, False)
+            finally:
+                changed = env.undo(mark)
+                self.owner.codes.update({c: g for c, g in watch.codes.items() if c not in env.codes})
+            if changed:
+                raise Effect("it changes more than gradients")
+            return got
+        finally:
+            for t, h in hooks:
+                t._hooks = h
+
+    def differentiate(self, results: Sequence[Any], start: int, env: Environment) -> bool:
         """Trace the backward pass of the results too."""
         tracer = self.tracer
+        self.custom = False  # whether the backward pass calls code of the user's
         self.cotangents: list[Value] = []
         self.grads: list[Any] = []
         self.roots: list[Tensor] = []
@@ -227,7 +268,10 @@ class Recording:
             self.cotangents.append(held.__get__(g.storage))
             seeds.append(g)
         try:
-            got = reverse([(edge(t), g) for t, g in zip(roots, seeds)], True, False, leaves, False)
+            got = self.reverse([(edge(t), g) for t, g in zip(roots, seeds)], leaves, env)
+        except Effect as effect:
+            self.reasons.append(f"the backward pass cannot be traced ahead: {effect}")
+            return False
         except (RuntimeError, NotImplementedError) as error:
             self.reasons.append(f"the backward pass cannot be traced: {error}")
             return False
@@ -257,6 +301,7 @@ class Recording:
                 return FREED
             if e.seq < start:
                 return "a result depends on a tensor with a history of its own that is not an argument"
+            self.custom = self.custom or isinstance(e.op, _FunctionOp)
             if e.extra and any(e.extra.get(k) for k in ("hooks", "prehooks", "retained")):
                 return "a node of the history has hooks"
             stack += e.edges
@@ -316,7 +361,13 @@ class Recording:
         for t in [*results, *known, *[v for x in known if isinstance(x, list) for v in x]]:
             if isinstance(t, Tensor) and t.storage.device is cpu:
                 tracer.value(t.storage)  # views of memory that no operation touched
-        inputs = {id(v): i for i, (_, v) in enumerate(tracer.met)}
+        read = {id(v) for n in tracer.nodes for v in n.reads()} | {id(v) for v in grad_values}
+        read |= {id(r.value) for r, _ in tracer.reads}
+        listed = [v for x in known if isinstance(x, list) for v in x]
+        shown = {id(t.storage) for t in [*results, *known, *listed] if isinstance(t, Tensor)}
+        met = self.met = [(s, v) for s, v in tracer.met
+                          if id(v) in read or id(s) in shown or held.__get__(s) is not v]
+        inputs = {id(v): i for i, (_, v) in enumerate(met)}
         args = {id(x.storage): k for k, x in reversed(list(enumerate(self.given))) if isinstance(x, Tensor)}
         owners: dict[int, Any] = {}
         replaced = {id(s) for s in changed}
@@ -325,14 +376,14 @@ class Recording:
                 owners.setdefault(id(slot.value.storage), []).append(slot)
         constants: dict[int, Any] = {}
         source = lambda slot: ("slot", slot) if id(slot) in replaced else ("tensor", slot.value)
-        for s, v in tracer.met:
+        for s, v in met:
             if id(s) in args:
                 e.sources.append(("arg", args[id(s)]))
             elif id(s) in owners:
                 slot = owners[id(s)][0]
                 e.sources.append(source(slot))
-                e.tensors.append((slot, None if id(slot) in replaced else slot.value, slot.value.layout,
-                                  slot.value.dtype, slot.value.requires_grad))
+                if id(slot) in replaced:
+                    e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value._requires))
             elif id(s) in tracer.born:
                 constant = Storage(v.array.copy() if held.__get__(s) is not v else v.array)
                 constants[id(s)] = constant
@@ -354,7 +405,7 @@ class Recording:
                 at = place[id(v)] = len(outputs)
                 outputs.append(v)
             return at
-        for i, (s, v) in enumerate(tracer.met):
+        for i, (s, v) in enumerate(met):
             now = held.__get__(s)
             if now is not v and id(s) not in constants:
                 e.writes.append((i, out(now)))
@@ -385,13 +436,14 @@ class Recording:
                 if t._node is not None and not any(t is f for f in self.freed):
                     no("a tensor with a history is kept, but not returned")
                     return None
-            for i, (s, _) in enumerate(tracer.met):
+            for i, (s, _) in enumerate(met):
                 if s is t.storage and id(s) not in constants:
                     return ("view", i, t.layout, t.dtype, grad)
             if t.storage.device is not cpu:
                 no("a result lies on another device")
                 return None
-            return ("out", out(held.__get__(t.storage)), t.layout, t.dtype, grad)
+            kind = "inferred" if t.storage.version < 0 else "out"
+            return (kind, out(held.__get__(t.storage)), t.layout, t.dtype, grad)
         for t in results:
             made_how = how(t)
             if made_how is None:
@@ -418,7 +470,7 @@ class Recording:
                 return None
             e.slots.append((slot, made_how))
             if isinstance(slot.value, Tensor):
-                e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value.requires_grad))
+                e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value._requires))
         for v in saved:
             if id(v) in inputs:
                 i = inputs[id(v)]
@@ -435,7 +487,7 @@ class Recording:
             if type(alive) is Symbol and id(held.__get__(alive)) not in accounted:
                 no("a tensor made in the function is kept somewhere that cannot be seen")
                 return None
-        values = [v for _, v in tracer.met]
+        values = [v for _, v in met]
         e.program = Bound(Graph(forward, values, outputs), [(o, i) for i, o in e.writes],
                           tracer.numbers)
         if roots:
@@ -454,21 +506,24 @@ class Recording:
                 any(h[0] == "const" and varies(h[1]) for h in _flattened(
                     [*e.results, *[h for _, h in e.slots]])):
             e.numbers = list(e.program.numbers) or [0]
-            e.followed = [(atom_of(number), at) for number, at, _ in self.followed]
+            e.followed = [(atom_of(number), at, type(plain(number))) for number, at, _ in self.followed]
             e.decisions = tracer.decisions
             for r, n in tracer.reads:
                 part = Graph(forward, values, [r.value], False)
                 e.reads.append((atom_of(n), interpret.Program(part, tracer.numbers), r))
         skip = {id(s) for s in changed if isinstance(s.value, Tensor | list)}
         skip |= {id(at) for _, at, _ in self.followed}
-        e.guard, e.spec, e.modes, e.environment, e.skip = env.guard(skip), self.spec, before, env, skip
+        fixed = list({id(t): (s, t, t.layout, t.dtype, t._requires) for s in reversed(env.slots)
+                      if isinstance(t := s.value, Tensor) and id(s) not in skip}.values())
+        e.guard, e.spec, e.modes, e.environment, e.skip = env.guard(skip, fixed), self.spec, before, env, skip
+        e.tensors += reversed(fixed)
         e.names = leaf_names(self.owner.fn, self.args, self.kwargs)
         for k, x in enumerate(self.leaves):
             if isinstance(x, Tensor):
                 e.leaves.append((type(x), "tensor", x.layout, x.dtype, x.requires_grad))
             elif any(at == k for _, at, _ in self.followed):
                 e.leaves.append((type(x), "any"))
-            elif isinstance(x, int | float | complex | str | bytes | type(None)):
+            elif isinstance(x, VALUES):
                 e.leaves.append((type(x), "equal", x))
             else:
                 e.leaves.append((type(x), "same", x))
@@ -485,7 +540,7 @@ class Recording:
         for (kind, at), layout, dtype in e.saved:
             t = object.__new__(Tensor)
             if kind == "in":
-                s = tracer.met[at][0]
+                s = self.met[at][0]
             else:
                 s = object.__new__(Symbol)
                 s.device, s.version = outputs[at].device, 0
@@ -499,12 +554,21 @@ class Recording:
             results[i]._node = node if len(outs) == 1 else Output(node, k)
 
 
+def containers(x: Any) -> list:
+    """The lists, dicts and deques in a tree."""
+    if tree_is_leaf(x):
+        return []
+    return [*([] if isinstance(x, tuple) else [x]), *[c for v in children(x) for c in containers(v)]]
+
+
 def _flattened(hows: Sequence[tuple]) -> list[tuple]:
     return [x for h in hows for x in (h[1] if h[0] == "list" else (h,))]
 
 
-def settle(followed: Sequence[tuple], env: Environment | None) -> None:
-    """Put plain numbers back in the environment."""
+def settle(tracer: Tracer, env: Environment | None, followed: Sequence[tuple]) -> None:
+    """Put plain numbers where the function left Numbers."""
+    if not followed and not tracer.reads:
+        return
     if env is not None:
         for s in env.slots:
             v = s.get()
@@ -514,16 +578,6 @@ def settle(followed: Sequence[tuple], env: Environment | None) -> None:
                 for i, x in enumerate(v):
                     if varies(x):
                         v[i] = plain(x)
-
-
-def unfollowed(result: Any) -> Any:
-    """A result with plain numbers."""
-    if isinstance(result, Tensor):
-        return result
-    leaves, spec = tree_flatten(result)
-    if not any(map(varies, leaves)):
-        return result
-    return tree_unflatten([plain(v) for v in leaves], spec)
 
 
 def _kept(edges: Sequence[Any]) -> set[int]:
@@ -544,11 +598,10 @@ def _kept(edges: Sequence[Any]) -> set[int]:
     return found
 
 
-def _unstand(result: Any, real: dict[int, Tensor]) -> Any:
-    """The result with arguments in the place of their stand-ins."""
+def _restored(result: Any, real: dict[int, Tensor]) -> Any:
+    """The result with arguments in the place of their stand-ins, and with plain numbers."""
     if type(result) is Tensor:
         return real.get(id(result), result)
     leaves, spec = tree_flatten(result)
-    if not any(id(t) in real for t in leaves):
-        return result
-    return tree_unflatten([real.get(id(t), t) for t in leaves], spec)
+    back = [real.get(id(v), plain(v)) for v in leaves]
+    return result if all(a is b for a, b in zip(back, leaves)) else tree_unflatten(back, spec)

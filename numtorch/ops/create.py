@@ -314,7 +314,7 @@ def _array(data, dtype: D.dtype | None) -> tuple[np.ndarray, D.dtype]:
                     found = D.by_numpy[v.dtype]
                     typed = found if typed is None else D.promote_types(typed, found)
                 flat[i] = v = v.item()
-            kinds.add(type(v))
+            kinds.add(v.__class__)
         for k in kinds:
             if not issubclass(k, int | float | complex):
                 name = k.__name__
@@ -377,6 +377,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         t = t if device is None else t.to(device)
         return finish(t, requires_grad)
     dtype = check_dtype("tensor", dtype)
+    kind = data.__class__
+    if (kind is float or kind is int) and type(data) is not kind:  # a number that a trace follows
+        return full((), data, dtype=dtype or (D._default if kind is float else D.int64), device=device,
+                    requires_grad=requires_grad)
     a, d = _array(data, dtype)
     t = tensor_from(a, d)
     where = devices.placed(device)

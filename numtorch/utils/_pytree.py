@@ -129,6 +129,11 @@ def tree_is_leaf(tree: PyTree, is_leaf: Callable[[PyTree], bool] | None = None) 
     return (is_leaf is not None and is_leaf(tree)) or _kind_of(tree) not in SUPPORTED_NODES
 
 
+def children(tree: PyTree) -> list:
+    """What an inner node holds."""
+    return list(SUPPORTED_NODES[_kind_of(tree)].flatten_fn(tree)[0])
+
+
 class TreeSpec:
     """The shape of a tree: container type, context (keys, say), specs of the children. Type None: a leaf."""
 
