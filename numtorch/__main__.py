@@ -5,9 +5,11 @@ import sys
 from types import FrameType
 
 USAGE = """usage: python -m numtorch [-m] SCRIPT [ARG ...]
+       python -m numtorch run --nproc-per-node N SCRIPT [ARG ...]
 
 Runs SCRIPT with `import torch` and `import torchvision` meaning numtorch.
-  -m    SCRIPT is a module name, as for python -m"""
+  -m    SCRIPT is a module name, as for python -m
+  run   in several processes: torchrun's options (python -m numtorch run --help)"""
 
 
 def _of_runner(frame: FrameType) -> bool:
@@ -19,6 +21,9 @@ def _of_runner(frame: FrameType) -> bool:
 def main() -> int:
     """The command line. Returns the exit status."""
     args = sys.argv[1:]
+    if args and args[0] == "run":
+        from .distributed.run import main as launch
+        return launch(args[1:])
     module = bool(args) and args[0] == "-m"
     if module:
         args = args[1:]

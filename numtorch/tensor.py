@@ -10,7 +10,7 @@ import numpy as np
 
 from . import devices
 from . import dtypes as D
-from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge, hooked, typed
+from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge, hooked, typed, watched
 from .autograd.modes import state
 from .layouts import Layout, Size, contiguous
 from .memory_format import contiguous_format, preserve_format
@@ -582,6 +582,7 @@ class Tensor(metaclass=_TensorType):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if not self._after:
             self._after = {}
+        watched[:] = [True]
         return Handle(self._after, hook, True)
 
     # ----------------------------------------------------------------------------------- copies of the object

@@ -320,7 +320,8 @@ def edge(t: Tensor):
 def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Sequence[Any] | None,
         accumulate: bool) -> list:
     """The reverse pass from `roots` [(edge, cotangent)]. With `targets` (edges), returns their gradients;
-    with `accumulate`, leaves get theirs in `.grad`. Nodes run from the newest to the oldest."""
+    with `accumulate`, leaves get theirs in `.grad`. Nodes run from the newest to the oldest. A leaf with
+    hooks after its accumulation gets its gradient once every edge to it has delivered, others at the end."""
     wanted: dict[Any, Any] = {}
     if targets is not None:
         for e in targets:
@@ -332,6 +333,14 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
     pending: dict[Node, list] = {}
     heap: list[tuple[int, Node]] = []
     leaves: dict[int, list] = {}
+    due = _due(roots) if accumulate and watched else {}
+    ready: list[int] = []
+
+    def arrived(key: int) -> None:
+        """Count one delivery to a leaf that waits for all of its own."""
+        due[key] -= 1
+        if not due[key] and key in leaves:
+            ready.append(key)
 
     def send(e, g) -> None:
         if type(e) is Node or isinstance(e, Node):
@@ -344,6 +353,8 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                 leaves[id(e)] = [e, g]
             else:
                 slot[1] = slot[1] + g
+            if id(e) in due:
+                arrived(id(e))
             return
         slot = pending.get(node)
         if slot is None:
@@ -353,23 +364,21 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
             heapq.heappush(heap, (-node.seq, node))
         slot[i] = g if slot[i] is None else slot[i] + g
 
-    def finish() -> None:
-        """Hand the leaves their total gradients."""
-        while leaves:
-            key, slot = next(iter(leaves.items()))
-            t, g = slot
-            slot[1] = None
-            del leaves[key]
-            if not (accumulate or (key, -1) in wanted):
-                continue
-            if t._hooks:
-                for fn in list(t._hooks.values()):
-                    g = hooked(fn, g)
-            if (key, -1) in wanted:
-                wanted[(key, -1)] = g
-            else:
-                del slot
-                accumulate_into(t, g, create)
+    def finish(key: int) -> None:
+        """Hand a leaf its total gradient."""
+        slot = leaves.pop(key)
+        t, g = slot
+        slot[1] = None
+        if not (accumulate or (key, -1) in wanted):
+            return
+        if t._hooks:
+            for fn in list(t._hooks.values()):
+                g = hooked(fn, g)
+        if (key, -1) in wanted:
+            wanted[(key, -1)] = g
+        else:
+            del slot
+            accumulate_into(t, g, create)
 
     before, outer = state.grad, state.callbacks
     state.grad, state.callbacks = create, []
@@ -412,6 +421,8 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
             for i, e in enumerate(node.edges):
                 g = results.pop()
                 if e is None or g is None:
+                    if due and id(e) in due:
+                        arrived(id(e))
                     continue
                 if shapes is not None and shapes[i] is not None:
                     shape, dtype = shapes[i]
@@ -422,13 +433,42 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                         g = _as_type(g, dtype)
                 send(e, g)
                 g = None
-        finish()
+            while ready:
+                finish(ready.pop(0))
+        while leaves:
+            finish(next(iter(leaves)))
         for fn in state.callbacks:
             fn()
     finally:
         state.grad, state.callbacks = before, outer
     return [wanted[(e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)]
             for e in targets] if targets is not None else []
+
+
+watched: list[bool] = []  # True once a leaf has had a hook that runs after accumulation
+
+
+def _due(roots) -> dict[int, int]:
+    """How many edges lead to each leaf that has such hooks, from all nodes that the roots reach."""
+    due: dict[int, int] = {}
+    seen: set[Node] = set()
+    stack = []
+
+    def follow(e) -> None:
+        node = e.node if type(e) is Output else e
+        if isinstance(node, Node):
+            if node not in seen:
+                seen.add(node)
+                stack.append(node)
+        elif node is not None and node._after:
+            due[id(node)] = due.get(id(node), 0) + 1
+
+    for e, _ in roots:
+        follow(e)
+    while stack:
+        for e in stack.pop().edges:
+            follow(e)
+    return due
 
 
 def _as_type(g, dtype):
