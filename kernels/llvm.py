@@ -116,7 +116,7 @@ class Code:
             return self.literal(z.real, PARTS[dtype]), self.literal(z.imag, PARTS[dtype])
         text = constant(value, dtype)
         if self.width > 1:
-            text = "<" + ", ".join([f"{LL[dtype]} {text}"] * self.width) + ">"
+            text = f"splat ({LL[dtype]} {text})"
         if dtype not in FLOATS:
             self._whole[text] = int(value)
         return text
@@ -195,24 +195,26 @@ class Code:
             far = "int64" if signed(dtype) else "uint64"
             return self.cast(self._division(op, far, self.cast(a, dtype, far), self.cast(b, dtype, far)),
                              far, dtype)
-        bad = self.new(f"icmp eq i64 {b}, 0")
-        if signed(dtype):
-            over = self.new(f"and i1 {self.new(f'icmp eq i64 {a}, {-2**63}')}, "
-                            f"{self.new(f'icmp eq i64 {b}, -1')}")
-            bad = self.new(f"or i1 {bad}, {over}")
-        by = self.new(f"select i1 {bad}, i64 1, i64 {b}")
+        zero = self.new(f"icmp eq i64 {b}, 0")
         if not signed(dtype):
+            by = self.new(f"select i1 {zero}, i64 1, i64 {b}")
             out = self.new(f"{'udiv' if op == '//' else 'urem'} i64 {a}, {by}")
+            return self.new(f"select i1 {zero}, i64 0, i64 {out}")
+        # by 0 and by -1, where the machine may stop, is known without dividing, while it divides by 1
+        apart = self.new(f"icmp ult i64 {self.new(f'add i64 {b}, 1')}, 2")
+        by = self.new(f"select i1 {apart}, i64 1, i64 {b}")
+        rest = self.new(f"srem i64 {a}, {by}")
+        differ = self.new(f"icmp slt i64 {self.new(f'xor i64 {by}, {rest}')}, 0")
+        fix = self.new(f"and i1 {differ}, {self.new(f'icmp ne i64 {rest}, 0')}")
+        known = "0"
+        if op == "%":
+            out = self.new(f"add i64 {rest}, {self.new(f'select i1 {fix}, i64 {by}, i64 0')}")
         else:
-            rest = self.new(f"srem i64 {a}, {by}")
-            apart = self.new(f"icmp slt i64 {self.new(f'xor i64 {by}, {rest}')}, 0")
-            fix = self.new(f"and i1 {apart}, {self.new(f'icmp ne i64 {rest}, 0')}")
-            if op == "//":
-                quotient = self.new(f"sdiv i64 {a}, {by}")
-                out = self.new(f"sub i64 {quotient}, {self.new(f'zext i1 {fix} to i64')}")
-            else:
-                out = self.new(f"select i1 {fix}, i64 {self.new(f'add i64 {rest}, {by}')}, i64 {rest}")
-        return self.new(f"select i1 {bad}, i64 0, i64 {out}")
+            quotient = self.new(f"sdiv i64 {a}, {by}")
+            out = self.new(f"sub i64 {quotient}, {self.new(f'zext i1 {fix} to i64')}")
+            none = self.new(f"or i1 {zero}, {self.new(f'icmp eq i64 {a}, {-2**63}')}")
+            known = self.new(f"select i1 {none}, i64 0, i64 {self.new(f'sub i64 0, {a}')}")
+        return self.new(f"select i1 {apart}, i64 {known}, i64 {out}")
 
     def _float_division(self, op: str, dtype: str, x: str, y: str) -> str:
         """Python's floor division of floats (Objects/floatobject.c) with IEEE results where y = 0."""
@@ -890,40 +892,56 @@ def registers() -> tuple[int, int]:
 
 
 # ------------------------------------------------------------------------------------------------ compilation
-def source(nest: Nest, symbol: str = "kernel") -> str:
+def source(nest: Nest) -> str:
     """A nest as the text of an LLVM module. Unprintable where this printer has no form for something."""
+    return _printed(nest).text()
+
+
+def _printed(nest: Nest) -> Module:
     module = Module()
-    _Printer(module, nest, symbol)
-    return module.text()
+    _Printer(module, nest, "kernel")
+    return module
 
 
 def compile(nests: Sequence[Nest]) -> list[jit.Native]:
-    """Native kernels for nests; each is compiled once and kept on disk under its content's hash. Where this
-    printer has no form for something in a nest, and where the JIT is off or checks indices, that nest goes
-    through its Python text."""
+    """Native kernels for nests; each is compiled once, in one module with the others that are new, and kept
+    on disk under its content's hash. Where this printer has no form for something in a nest, and where the
+    JIT is off or checks indices, that nest goes through its Python text."""
     if jit.DISABLED or jit.CHECKED:
         return [n.text().native() for n in nests]
-    return [_native(n) for n in nests]
+    made: dict[str, tuple[Nest, Module]] = {}
+    keys: list[str | None] = []
+    for nest in nests:
+        try:
+            module = _printed(nest)
+        except Unprintable as e:
+            if jit.DEBUG:
+                print(f"numtorch: {nest.name} goes through numba: {e}", file=sys.stderr)
+            keys.append(None)
+            continue
+        if jit.DEBUG >= 4:
+            print(f"# {nest.signature}\n{nest.source}", file=sys.stderr)
+        content = repr((module.text(), nest.signature, jit.host()))
+        key = "n" + hashlib.sha256(content.encode()).hexdigest()[:32]
+        made[key] = nest, module
+        keys.append(key)
+    found = jit.together({k: (nest, nest.signature) for k, (nest, _) in made.items()},
+                         lambda symbols: _object_code({s: made[k][1] for k, s in symbols.items()}))
+    return [nest.text().native() if k is None else found[k] for k, nest in zip(keys, nests)]
 
 
-def _native(nest: Nest) -> jit.Native:
-    try:
-        text = source(nest)
-    except Unprintable as e:
-        if jit.DEBUG:
-            print(f"numtorch: {nest.name} goes through numba: {e}", file=sys.stderr)
-        return nest.text().native()
-    if jit.DEBUG >= 4:
-        print(f"# {nest.signature}\n{nest.source}", file=sys.stderr)
-    key = "n" + hashlib.sha256(repr((text, nest.signature, jit.host())).encode()).hexdigest()[:32]
-    return jit.compiled(key, nest, nest.signature, lambda: _object_code(text, key))
-
-
-def _object_code(text: str, key: str) -> bytes:
+def _object_code(modules: dict[str, Module]) -> bytes:
+    """Object code of kernels by their symbols."""
+    whole = Module()
+    for symbol, module in modules.items():
+        whole.declared.update(module.declared)
+        *called, kernel = module.functions
+        whole.functions += [f for f in called if f not in whole.functions]
+        whole.functions.append(kernel.replace("@kernel(", f"@{symbol}(", 1))
     engine = jit.engine()
-    module = engine.ll.parse_assembly(text.replace("@kernel(", f"@{key}("))
-    module.verify()
-    engine.optimise(module)
+    text = engine.ll.parse_assembly(whole.text())
+    text.verify()
+    engine.optimise(text)
     if jit.DEBUG >= 5:
-        print(module, file=sys.stderr)
-    return b"w" + engine.machine.emit_object(module)
+        print(text, file=sys.stderr)
+    return engine.machine.emit_object(text)

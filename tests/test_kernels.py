@@ -346,6 +346,11 @@ SPECIAL = {"put_largest", "put_smallest", "max_windows", "max_2x2", "fractional_
            "running_smallest", "running_logsumexp", "search_rows", "im2col", "gather_rows", "affine"}
 
 
+# Kernels whose bits FAST_MATH leaves to LLVM, besides those of complex numbers: the order of a sum of three,
+# which of two products becomes a fused multiply-add.
+REORDERED = {"rows_backward"}
+
+
 def run(call: Callable, items: int, args: tuple) -> list[np.ndarray]:
     """The arrays after the kernel ran: in two parts, as two threads would."""
     args = tuple([a.copy() if isinstance(a, np.ndarray) else a for a in args])
@@ -400,7 +405,7 @@ def test_kernel_gives_numbas_bits(name, dtype, strict):
     fn = KERNELS[name].fn
     theirs = run(jit.compile(fn, codes(args), strict).call, items, args)
     for a, b in zip(run(device.compile(fn, codes(args), strict).call, items, args), theirs):
-        if strict or a.dtype.kind != "c":
+        if strict or (a.dtype.kind != "c" and name not in REORDERED):
             same(a, b)
-        else:  # which of two products and their sum become one fma is LLVM's choice
-            np.testing.assert_allclose(a, b, 1e-5)
+        else:
+            np.testing.assert_allclose(a, b, 1e-5 if a.real.itemsize < 8 else 1e-12)

@@ -364,3 +364,37 @@ def test_softmax_over_its_own_input():
         y = x.clone()
         f(y)
         assert (y == want).all()
+
+
+def test_kernels_made_together_are_kept(tmp_path, monkeypatch):
+    """Kernels of one module come back from disk one by one, and are made anew where the module is gone."""
+    monkeypatch.setenv("NUMTORCH_CACHE", str(tmp_path))
+    engines = []
+
+    def start() -> None:
+        """What a new process knows."""
+        for name_, value in (("_engine", None), ("_loaded", {}), ("_linked", set()), ("cache", jit.Cache())):
+            monkeypatch.setattr(jit, name_, value)
+        engines.append(jit.engine())
+
+    def check(which: slice) -> None:
+        made = [emit.pointwise(f"times{k}", lambda b, v, k=k: [b.binary("*", v[0], b.const(float(k)))],
+                               [emit.Operand("x", "float32")], [emit.Operand("out", "float32")], None)
+                for k in range(2, 5)][which]
+        for k, native in zip(range(2, 5)[which], llvm.compile(made)):
+            out = np.zeros(3, np.float32)
+            native.call(0, 3, out, np.ones(3, np.float32))
+            assert out.tolist() == [k] * 3
+    start()
+    check(slice(3))
+    groups = list(tmp_path.glob("g*.o"))
+    assert len(groups) == 1 and len(list(tmp_path.glob("n*.o"))) == 3
+    start()
+    compile_ = llvm._object_code
+    monkeypatch.setattr(llvm, "_object_code", None)
+    check(slice(1, 2))
+    check(slice(3))
+    start()
+    groups[0].unlink()
+    monkeypatch.setattr(llvm, "_object_code", compile_)
+    check(slice(3))

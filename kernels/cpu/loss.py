@@ -10,15 +10,21 @@ from ..jit import kernel, launch
 @kernel
 def pick(lo, hi, out, x, target, weight, classes, inner, ignored, weighted):
     """out[n, i] = -weight[t] x[n, t, i] with t = target[n, i]; 0 where t is `ignored`. Items are (n, i)."""
+    n = lo // inner
+    i = lo - n * inner
     for item in range(lo, hi):
         t = target[item]
         if t == ignored:
             out[item] = 0
         else:
-            v = -x[(item // inner * classes + t) * inner + item % inner]
+            v = -x[(n * classes + t) * inner + i]
             if weighted:
                 v = v * weight[t]
             out[item] = v
+        i += 1
+        if i == inner:
+            i = 0
+            n += 1
 
 
 @kernel

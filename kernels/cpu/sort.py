@@ -96,9 +96,10 @@ def smallest_places(lo, hi, order, held, keys, count, k):
         base = row * count
         best = row * k
         size = 0
+        last = keys[base]
         for i in range(count):
             key = keys[base + i]
-            if size == k and key >= held[best + k - 1]:
+            if size == k and key >= last:
                 continue
             p = size if size < k else k - 1
             while p > 0 and held[best + p - 1] > key:
@@ -109,6 +110,7 @@ def smallest_places(lo, hi, order, held, keys, count, k):
             order[best + p] = i
             if size < k:
                 size += 1
+            last = held[best + size - 1]
 
 
 @kernel
@@ -120,7 +122,7 @@ def search_rows(lo, hi, out, rows, values, count, asked, right, shared):
         low = 0
         high = count
         while low < high:
-            middle = (low + high) // 2
+            middle = (low + high) >> 1
             v = rows[base + middle]
             reached = v > value if right else v >= value
             if reached:

@@ -27,6 +27,7 @@ from ..utils._pytree import tree_flatten, tree_unflatten
 from .fuse import Calls, Untraceable, pool, record, result, stand, storage, values_of
 from .graph import Graph, Ref
 from .lazy import held
+from .lower import natives
 from .number import follow, formulas
 from .polynomial import Atom
 
@@ -303,14 +304,16 @@ class Batch:
                 words = [w for k in call.numbers for w in slots[form.numbers][k]]
                 stage.append((call, [*[(places[k],) for k in call.arrays], *words, *call.launch.fixed]))
         out: list[tuple] = []
+        if self.device is cpu:
+            compiled = iter(natives([(call.launch, len(set(call.arrays)) == len(call.arrays))
+                                     for stage in calls for call, _ in stage]))
         for stage in calls:
             if self.device is not cpu:
                 out += [(call.launch, call.launch.items, call.launch.cost, args) for call, args in stage]
                 continue
             kernels: dict[jit.Native, list[Row]] = {}
             for call, args in stage:
-                native = call.launch.native(len(set(call.arrays)) == len(call.arrays))
-                kernels.setdefault(native, []).append(Row(call.launch.items, call.launch.cost, args))
+                kernels.setdefault(next(compiled), []).append(Row(call.launch.items, call.launch.cost, args))
             for native, rows in kernels.items():
                 picks = sorted({a[0] for r in rows for a in r.args if type(a) is tuple})
                 place = {k: (i,) for i, k in enumerate(picks)}

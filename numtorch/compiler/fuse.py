@@ -16,7 +16,7 @@ from ..tensor import Tensor
 from .graph import Graph, Value
 from .interpret import tensor_on
 from .lazy import Symbol, Tracer, held
-from .lower import Kernel, Launch
+from .lower import Kernel, Launch, natives
 from .program import Memory, needed
 from .schedule import Problem, Scheduler, ordered
 
@@ -189,12 +189,14 @@ class Fused:
         self.results = [(index[id(held.__get__(t.storage))], t.layout, t.dtype) for t in results]
         numbers = graph.numbers()
         self.launches: list[tuple] = []
-        for call in calls.calls:
+        kernels: list[Any] = [None] * len(calls.calls)
+        if self.device is cpu:
+            kernels = natives([(call.launch, True) for call in calls.calls])
+        for call, native in zip(calls.calls, kernels):
             launch, fixed = call.launch, words(numbers, call.numbers)
             # offsets of inputs are those of the call, which may differ from the traced ones
             start = len(call.arrays) + len(fixed)
             moves = [(start + k, v, stands[v].layout.offset) for k, v in call.moves]
-            native = launch.native(True) if self.device is cpu else None
             self.launches.append((native, launch, call.arrays, (*fixed, *launch.fixed), moves))
 
     def run(self, tensors: Sequence[Tensor]) -> Any:

@@ -47,13 +47,15 @@ class Launch(NamedTuple):
     spot: int
     placed: list[int]
 
-    def native(self, apart: bool = False) -> jit.Native:
-        """The kernel compiled for the CPU. `apart`: no array is given twice."""
-        kernels, key = backend(devices.cpu).kernels, (*self.key, apart)
-        found = kernels.get(key)
-        if found is None:
-            found = kernels[key] = llvm.compile([self.make("cpu", apart)])[0]
-        return found
+
+def natives(launches: Sequence[tuple[Launch, bool]]) -> list[jit.Native]:
+    """The kernels of launches, compiled for the CPU, the new ones at once. The second of a pair says whether
+    no array is given twice."""
+    kernels = backend(devices.cpu).kernels
+    wanted = {(*one.key, apart): (one, apart) for one, apart in launches}
+    missing = {key: pair for key, pair in wanted.items() if key not in kernels}
+    kernels.update(zip(missing, llvm.compile([one.make("cpu", apart) for one, apart in missing.values()])))
+    return [kernels[(*one.key, apart)] for one, apart in launches]
 
 
 class Kernel:

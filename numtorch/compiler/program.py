@@ -14,7 +14,7 @@ from ..layouts import Layout
 from . import interpret
 from .arena import ALIGN, Arena, arrange, pool
 from .graph import Graph
-from .lower import Kernel
+from .lower import Kernel, Launch, natives
 from .schedule import Group, Problem, Scheduler, Seen, Task, ordered
 
 
@@ -223,6 +223,8 @@ class _Text:
         self.named: dict[tuple, str] = {}
         self.used: list[str] = []                 # names of the arena's views
         self.launches: dict[str, Callable[[], emit.Nest]] = {}  # kernels by the names they are called by
+        # (name, launch, whether no array is given twice, whether on several threads)
+        self.called: list[tuple[str, Launch, bool, bool]] = []
         self.temporary = [h for h in memory.members if h >= p.inputs and h not in memory.given
                           and not any(v in memory.outputs for v in memory.members[h])]
         self.at, self.bytes = memory.arena(self.temporary)
@@ -289,8 +291,9 @@ class _Text:
                 items, cost, numbers = launch.items, launch.cost, launch.numbers
                 args = [self.array(v) for v in launch.arrays]
                 apart = len(set(args)) == len(args)
-                native, parallel = launch.native(apart), items * cost >= jit.PARALLEL_NS
-                name = self.name(native if parallel else native.call, "k")
+                parallel = items * cost >= jit.PARALLEL_NS
+                name = self.name(None, "k")  # until all are known
+                self.called.append((name, launch, apart, parallel))
                 self.launches[name] = partial(launch.make, "cpu", apart)
                 args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
                          for k in numbers]
@@ -333,6 +336,9 @@ class _Text:
 
     def finish(self) -> tuple[str, int, list, dict]:
         p, memory = self.p, self.memory
+        kernels = natives([(launch, apart) for _, launch, apart, _ in self.called])
+        for (name, _, _, parallel), native in zip(self.called, kernels):
+            self.space[name] = native if parallel else native.call
         results = []
         seen: set[int] = set()
         for v in p.outputs:
