@@ -960,6 +960,29 @@ def test_walking_the_tape():
     assert graph.get_gradient_edge(y).node is y.grad_fn
 
 
+def test_parts_of_a_tensor():
+    """What unbind, split and chunk return is on the tape by their own rules, views as it is."""
+    x = leaf(*map(float, range(6)))
+    for cut, name in ((lambda t: t.unbind(0), "Unbind"), (lambda t: t.split(1), "Split"),
+                      (lambda t: t.chunk(3), "Split")):
+        for y in (x * 2, (x * 2).view(3, 2)):
+            y.retain_grad()
+            a, b, *_ = cut(y)
+            assert type(b.grad_fn).__name__ == name + "Backward0" and b._base is not None
+            (a.sum() + 3 * b.sum()).backward()
+            at = (slice(0, 1), slice(1, 2)) if y.ndim == 2 or name == "Unbind" else (slice(0, len(a)),
+                                                                                   slice(len(a), 2 * len(a)))
+            want = T.zeros_like(y)
+            want[at[0]], want[at[1]] = 1, 3
+            assert y.grad.tolist() == want.tolist()
+            x.grad = None
+        y = x * 2  # writes to a part reach the whole
+        cut(y)[0].mul_(5)
+        y.sum().backward()
+        assert x.grad.sum() == 12 + 8 * (2 if cut(y)[0].numel() == 2 else 1)
+        x.grad = None
+
+
 def test_integers_and_flags():
     x = leaf(1.0, 2.0)
     i = T.tensor([1, 2])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import dtypes as D
+from ..autograd.engine import stamp_of
 from ..autograd.modes import state
 from ..dispatch import (
     Op,
@@ -109,6 +110,9 @@ class Composite(Op):
         if isinstance(result, Tensor) and any(result is v for v in args.values()):
             result = result.alias()
         self.record(args, result)
+        for t in result if isinstance(result, tuple) else (result,):
+            if t._base is not None:  # a view made off the tape, which it is on now
+                t._stamp = stamp_of(t._base)
         return result
 
 
