@@ -31,10 +31,10 @@ FUNCTIONS = """
     fbgemm_pack_quantized_matrix float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2
     float8_e5m2fnuz float8_e8m0fnu fork functional fused_moving_avg_obs_fake_quant futures fx
     get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype get_autocast_ipu_dtype
-    get_autocast_xla_dtype get_device_module get_file_path gru gru_cell hsmm hspmm hub import_ir_module
+    get_autocast_xla_dtype get_device_module get_file_path hsmm hspmm hub import_ir_module
     import_ir_module_from_buffer indices_copy init_num_threads int1 int2 int3 int4 int5 int6 int7
     int_repr is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_ipu_enabled
-    is_autocast_xla_enabled jagged jit kl_div library lobpcg lstm lstm_cell merge_type_from_type_comment
+    is_autocast_xla_enabled jagged jit kl_div library lobpcg merge_type_from_type_comment
     miopen_batch_norm miopen_convolution miopen_convolution_add_relu miopen_convolution_relu
     miopen_convolution_transpose miopen_ctc_loss miopen_depthwise_convolution miopen_rnn
     mkldnn_adaptive_avg_pool2d mkldnn_convolution mkldnn_linear_backward_weights mkldnn_max_pool2d
@@ -46,8 +46,8 @@ FUNCTIONS = """
     qscheme quantization quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic
     quantized_batch_norm quantized_gru quantized_gru_cell quantized_lstm quantized_lstm_cell
     quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d quantized_rnn_relu_cell
-    quantized_rnn_tanh_cell quasirandom quint2x4 quint4x2 quint8 resize_as_sparse_ rnn_relu
-    rnn_relu_cell rnn_tanh rnn_tanh_cell row_indices_copy saddmm segment_reduce set_anomaly_enabled
+    quantized_rnn_tanh_cell quasirandom quint2x4 quint4x2 quint8 resize_as_sparse_
+    row_indices_copy saddmm segment_reduce set_anomaly_enabled
     set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled set_autocast_dtype
     set_autocast_enabled set_autocast_gpu_dtype set_autocast_ipu_dtype set_autocast_ipu_enabled
     set_autocast_xla_dtype set_autocast_xla_enabled slice_inverse smm sparse sparse_bsc

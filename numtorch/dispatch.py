@@ -190,15 +190,19 @@ class Op:
         if not wanted:
             return None
         outs = out if isinstance(out, tuple) else (out,)
-        names, saved, values = [], [], {}
+        names, saved = [], []
+        values: dict[str, Any] = {}
         for name in self.needs(tuple(wanted)):
             if name == "out":
                 for i, o in enumerate(outs):
                     names.append("out" if len(outs) == 1 else f"out{i}")
                     saved.append(o.alias())
             elif name[:3] == "out" and name[3:].isdigit():  # one of several results: out1
-                names.append(name)
-                saved.append(outs[int(name[3:])].alias())
+                if (o := outs[int(name[3:])]) is None:
+                    values[name] = None
+                else:
+                    names.append(name)
+                    saved.append(o.alias())
             elif name.endswith("_meta") and name not in args:
                 v = args[name[:-5]]
                 values[name] = [Meta.of(t) for t in v] if isinstance(v, list | tuple) else (

@@ -135,12 +135,34 @@ def test_transformer_encoder():
     check(m, R(2, 6, 16), R(3, 9, 16), input_names=["x"], dynamic_axes={"x": {0: "b", 1: "t"}})
 
 
-@pytest.mark.parametrize("make", [lambda: nn.LSTM(4, 5, 2, batch_first=True, bidirectional=True),
-                                  lambda: nn.GRU(4, 5, batch_first=True), lambda: nn.RNN(4, 5,
-                                                                                         batch_first=True)])
-def test_recurrent_layers(make):
-    torch.manual_seed(0)
-    check(make(), R(2, 3, 4), R(3, 3, 4), **BATCH)
+@pytest.mark.parametrize("make, operator", [
+    (lambda: nn.LSTM(4, 5, 2, batch_first=True, bidirectional=True), "LSTM"),
+    (lambda: nn.GRU(4, 5, batch_first=True, bidirectional=True), "GRU"),
+    (lambda: nn.GRU(4, 5, batch_first=True, bias=False), "GRU"),
+    (lambda: nn.RNN(4, 5, 2, batch_first=True), "RNN"),
+    (lambda: nn.RNN(4, 5, batch_first=True, nonlinearity="relu"), "RNN")])
+def test_recurrent_layers(make, operator):
+    m = make()
+    names = operators(check(m, R(2, 3, 4), R(3, 7, 4), R(1, 1, 4), input_names=["x"],
+                            dynamic_axes={"x": {0: "batch", 1: "length"}}))
+    assert names.count(operator) == m.num_layers * (2 if m.bidirectional else 1)
+
+
+def test_recurrent_layers_with_projections_and_packed_sequences():
+    check(nn.LSTM(4, 5, 2, proj_size=2, bidirectional=True), R(3, 2, 4), R(3, 5, 4), input_names=["x"],
+          dynamic_axes={"x": {1: "batch"}})
+
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.gru = nn.LSTM(4, 5, bidirectional=True), nn.GRU(4, 3)
+
+        def forward(self, x, state):
+            packed = nn.utils.rnn.pack_padded_sequence(x, [4, 2, 1])
+            out, last = self.lstm(packed, (state, state * 2))
+            other, h = self.gru(packed)
+            return nn.utils.rnn.pad_packed_sequence(out)[0], *last, other.data, h
+    check(Packed(), (R(4, 3, 4), R(2, 3, 5)))
 
 
 def test_views():

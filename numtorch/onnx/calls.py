@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes as D
 from ..compiler.graph import Node, Ref
 
@@ -316,3 +318,68 @@ def extreme(w: Any, n: Node) -> list:
     return [w.reduce("ReduceMax" if most else "ReduceMin", got, [dim], keep),
             w.add("ArgMax" if most else "ArgMin", [got], axis=dim, keepdims=int(keep))]
 
+
+
+# ---------------------------------------------------------------------------------------------- recurrences
+# mode: (operator, its gates as they stand here, attributes)
+RECURRENT: dict[str, tuple[str, list[int], dict[str, Any]]] = {
+    "LSTM": ("LSTM", [0, 3, 1, 2], {}), "GRU": ("GRU", [1, 0, 2], {"linear_before_reset": 1}),
+    "RNN_TANH": ("RNN", [0], {"activations": ["Tanh"]}), "RNN_RELU": ("RNN", [0], {"activations": ["Relu"]})}
+
+
+@call("recurrent_layer")
+def recurrent_layer(w: Any, n: Node) -> list:
+    i = n.ins
+    x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = i["tensors"]
+    if w_hr is not None:
+        return _projected(w, n)
+    name, gates, attr = RECURRENT[i["mode"]]
+    total, size = w_hh.layout.shape
+    batch, sizes, got = h.layout.shape[0], i["sizes"], w.see(x)
+    order = w.array(np.array([g * size + k for g in gates for k in range(size)], np.int64))
+    weight = lambda t: w.reshape(w.add("Gather", [w.see(t), order], axis=0), [1, *t.layout.shape])
+    state = lambda t: w.reshape(w.see(t), [1, *t.layout.shape])
+    lengths: Any = ""
+    if sizes is not None:  # packed rows: padded, with the lengths beside
+        lengths = w.array(np.array([sum(s > b for s in sizes) for b in range(batch)], np.int32))
+        starts = np.cumsum([0, *sizes])
+        places = np.array([[starts[t] + b if b < s else 0 for b in range(batch)]
+                           for t, s in enumerate(sizes)])
+        got = w.add("Gather", [got, w.array(places)], axis=0)
+    ins = [got, weight(w_ih), weight(w_hh), "", lengths, state(h)]
+    if b_ih is not None:
+        parts = [w.add("Gather", [w.see(b), order], axis=0) for b in (b_ih, b_hh)]
+        ins[3] = w.reshape(w.add("Concat", parts, axis=0), [1, 2 * total])
+    if c is not None:
+        ins.append(state(c))
+    out = w.add(name, ins, 3 if c is not None else 2, hidden_size=size,
+                direction="reverse" if i["reverse"] else "forward", **attr)
+    if sizes is not None:
+        rows = w.reshape(out[0], [len(sizes) * batch, size])
+        kept = [t * batch + b for t, s in enumerate(sizes) for b in range(s)]
+        out[0] = w.add("Gather", [rows, w.array(np.array(kept, np.int64))], axis=0)
+    return [o and w.reshape(v, o.layout.shape) for o, v in zip(n.outs, [*out, None][:3])] + [None] * 3
+
+
+def _projected(w: Any, n: Node) -> list:
+    """An LSTM with a projection, which ONNX has no operator for: step by step."""
+    i = n.ins
+    x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = i["tensors"]
+    if i["sizes"] is not None:
+        raise refuse(n, "packed sequences and a projection")
+    across = lambda t: w.add("Transpose", [w.see(t)], perm=[1, 0])
+    steps, (batch, width), size = x.layout.shape[0], h.layout.shape, w_hr.layout.shape[1]
+    gates, w_hh, w_hr = w.add("MatMul", [w.see(x), across(w_ih)]), across(w_hh), across(w_hr)
+    if b_ih is not None:
+        gates = w.add("Add", [w.add("Add", [gates, w.see(b_ih)]), w.see(b_hh)])
+    h, c = w.see(h), w.see(c)
+    outs: list = []
+    for t in range(steps)[::-1 if i["reverse"] else 1]:
+        now = w.reshape(w.add("Slice", [gates, *map(w.ints, ([t], [t + 1], [0], [1]))]), [batch, 4 * size])
+        now = w.add("Add", [now, w.add("MatMul", [h, w_hh])])
+        a, f, g, o = [w.add("Tanh" if k == 2 else "Sigmoid", [w.add("Slice", [now, *map(w.ints, (
+            [k * size], [k * size + size], [1], [1]))])]) for k in range(4)]
+        c = w.add("Add", [w.add("Mul", [f, c]), w.add("Mul", [a, g])])
+        h = w.add("MatMul", [w.add("Mul", [o, w.add("Tanh", [c])]), w_hr])
+        outs.append(w.reshape(h, [1, batch, width]))
+    return [w.add("Concat", outs[::-1] if i["reverse"] else outs, axis=0), h, c, None, None, None]

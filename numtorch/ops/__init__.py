@@ -18,7 +18,7 @@ from ..tensor import Tensor
 MODULES = ("pointwise", "clamp", "view", "convert", "create", "reduce", "write", "join", "index", "sort",
            "scan", "linalg", "lapack", "factor", "random", "dropout", "special", "fft", "copies", "stats",
            "sample", "activation", "embedding", "conv", "pool", "norm", "loss", "attention", "padding",
-           "batch", "surface", "window")
+           "rnn", "batch", "surface", "window")
 
 # Other names of one entry: {namespace: {alias: entry}}.
 ALIASES = {

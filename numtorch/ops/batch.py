@@ -19,6 +19,7 @@ from ..tensor import Tensor
 from .create import arange
 from .index import gather, index_put_values, put, scatter_add, scatter_number, scatter_tensor
 from .index import index as index_
+from .join import stack
 from .linalg import matmul
 from .pointwise import where
 
@@ -639,6 +640,31 @@ def _nll_input(c: Call) -> Any:
     got = c.again(grad=g.reshape(flat), target=target.reshape(flat), weight=None, total=c.full("total").sum(),
                   shape=(front, *shape[lead:]), reduction="none")
     return got.reshape((c.size, *shape))
+
+
+# ------------------------------------------------------------------------------------------- recurrent layers
+@rule("recurrent_layer")
+def _recurrent(c: Call) -> Any:
+    """Where the weights are one for all samples, every row of the batch becomes as many as there are samples:
+    behind each other, so that packed sequences stay sorted."""
+    x, h, second, *weights = c.args["tensors"]
+    if any(c.is_mapped(t) for t in weights):
+        return _apart(c)
+    inside = lambda t: None if t is None else c.filled(t).movedim(0, -2).flatten(-3, -2)
+    sizes = c.args["sizes"]
+    got = c.again(tensors=(*map(inside, (x, h, second)), *map(c.lower, weights)),
+                  sizes=None if sizes is None else tuple([n * c.size for n in sizes]))
+    return tuple([None if t is None else t.unflatten(-2, (-1, c.size)).movedim(-2, 0) for t in got])
+
+
+@rule("recurrent_layer_grad")
+def _apart(c: Call) -> Any:
+    """Sample by sample."""
+    full = {k: c.full(k) for k, v in c.args.items() if isinstance(v, Tensor | list | tuple) and k != "sizes"}
+    one = lambda v, i: v[i] if isinstance(v, Tensor) else v
+    results = [c.again(**{k: tuple([one(t, i) for t in v]) if isinstance(v, list) else one(v, i)
+                          for k, v in full.items()}) for i in range(c.size)]
+    return tuple([None if parts[0] is None else stack(parts) for parts in zip(*results)])
 
 
 __all__ = ["along", "along_dims", "each", "elementwise", "planes", "rule"]

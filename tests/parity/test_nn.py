@@ -543,6 +543,70 @@ def test_packed_like_torch(cell, kwargs):
     same(packed_run(numtorch, cell, **kwargs), packed_run(torch, cell, **kwargs))
 
 
+def functional_run(lib, name, dtype, packed, second):
+    """A recurrent function of two layers in both directions, with states, weights and their gradients."""
+    rng = np.random.default_rng(3)
+    make = lambda *shape: lib.tensor(rng.normal(0, 0.4, shape)).to(getattr(lib, dtype)).requires_grad_()
+    gates = {"lstm": 4, "gru": 3}.get(name, 1)
+    x = make(7, 3) if packed else make(4, 3, 3)
+    state = [make(4, 3, 5) for _ in range(2 if name == "lstm" else 1)]
+    params = [make(*shape) for layer in range(2) for _ in range(2)
+              for shape in ((5 * gates, 10 if layer else 3), (5 * gates, 5), (5 * gates,), (5 * gates,))]
+    hx = tuple(state) if name == "lstm" else state[0]
+    given = (x, lib.tensor([3, 2, 1, 1]), hx) if packed else (x, hx)
+    lib.manual_seed(4)
+    results = getattr(lib, name)(*given, params, True, 2, 0.3, True, True, *([] if packed else [False]))
+    leaves = [x, *state, *params]
+    loss = sum((k + 1) * (r * r).sum() for k, r in enumerate(results))
+    grads = lib.autograd.grad(loss, leaves, create_graph=second)
+    more = lib.autograd.grad(sum((g * g).sum() for g in grads), leaves) if second else []
+    return arrays([[t.to(lib.float64) for t in (*results, *grads, *more)]])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
+def test_recurrent_functions_like_torch(name, packed):
+    for dtype, second, tolerance in (("float64", True, 1e-10), ("float32", False, 1e-4),
+                                     ("bfloat16", False, 0.15), ("float16", False, 0.02)):
+        ours, theirs = [functional_run(lib, name, dtype, packed, second) for lib in (numtorch, torch)]
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1, np.abs(b).max()))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_recurrent_layers_under_autocast_like_torch(kind):
+    def run(lib):
+        lib.manual_seed(0)
+        layer, results = getattr(lib.nn, kind)(3, 4), []
+        x = lib.from_numpy(X)
+        for given in (x, x.bfloat16(), lib.nn.utils.rnn.pack_padded_sequence(x, [5, 2])):
+            with lib.autocast("cpu", dtype=lib.bfloat16):
+                out, h = layer(given)
+            out = out if isinstance(out, lib.Tensor) else out.data
+            layer.zero_grad()
+            out.float().sum().backward()
+            results += [out, *(h if isinstance(h, tuple) else [h]), layer.weight_hh_l0.grad]
+        return [str(t.dtype).rpartition(".")[2] for t in results], arrays([t.float() for t in results])
+
+    X = f(5, 2, 3)
+    (ours, a), (theirs, b) = run(numtorch), run(torch)
+    assert ours == theirs
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0.03, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"])
+def test_cell_functions_like_torch(name):
+    def run(lib):
+        args = tensors(lib, (X, (H, C) if name == "lstm_cell" else H, *weights))
+        return arrays([getattr(lib, name)(*args)])
+
+    gates = {"lstm": 4, "gru": 3}.get(name.partition("_")[0], 1)
+    X, H, C = f(2, 3), f(2, 5), f(2, 5)
+    weights = [f(5 * gates, 3), f(5 * gates, 5), f(5 * gates), f(5 * gates)]
+    same(run(numtorch), run(torch))
+
+
 def test_masks_like_torch():
     def run(lib):
         lib.manual_seed(1)

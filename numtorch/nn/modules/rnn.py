@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
-from ... import Tensor, addmm, cat, empty, stack, zeros
-from .. import functional as F
+from ... import (
+    Tensor,
+    empty,
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+    zeros,
+)
 from .. import init
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
@@ -16,107 +26,10 @@ from .module import Module
 
 __all__ = ["RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell"]
 
-# A state is a tuple of tensors (batch, size): (h,), or (h, c) of an LSTM.
+_GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}  # rows of the weights per hidden unit
+_LAYERS = {"RNN_TANH": rnn_tanh, "RNN_RELU": rnn_relu, "LSTM": lstm, "GRU": gru}
+# A state is a tuple of tensors: (h,), or (h, c) of an LSTM.
 State = tuple[Tensor, ...]
-
-
-def _tanh_step(x: Tensor, h: Tensor, weights: Weights) -> State:
-    """h' = tanh(x + W_hh h), x with both biases in it."""
-    return (addmm(x, h, weights.w_hh).tanh(),)
-
-
-def _relu_step(x: Tensor, h: Tensor, weights: Weights) -> State:
-    """h' = max(0, x + W_hh h), x with both biases in it."""
-    return (addmm(x, h, weights.w_hh).relu(),)
-
-
-def _lstm_step(x: Tensor, h: Tensor, c: Tensor, weights: Weights) -> State:
-    """c' = σ(f) c + σ(i) tanh(g); h' = σ(o) tanh(c'), projected where there is a projection."""
-    i, f, g, o = addmm(x, h, weights.w_hh).chunk(4, 1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
-    return (h if weights.w_hr is None else h @ weights.w_hr), c
-
-
-def _gru_step(x: Tensor, h: Tensor, weights: Weights) -> State:
-    """r, z = σ(…); n = tanh(x_n + r (W_hn h + b_hn)); h' = n + z (h - n)."""
-    hidden = h @ weights.w_hh if weights.b_hh is None else addmm(weights.b_hh, h, weights.w_hh)
-    x_r, x_z, x_n = x.chunk(3, 1)
-    h_r, h_z, h_n = hidden.chunk(3, 1)
-    n = (x_n + (x_r + h_r).sigmoid() * h_n).tanh()
-    return (n + (x_z + h_z).sigmoid() * (h - n),)
-
-
-_STEPS: dict[str, tuple[int, Callable[..., State]]] = {
-    # mode: (rows of the weights per hidden unit, one step)
-    "RNN_TANH": (1, _tanh_step),
-    "RNN_RELU": (1, _relu_step),
-    "LSTM": (4, _lstm_step),
-    "GRU": (3, _gru_step),
-}
-
-
-class Weights:
-    """One layer's weights in one direction; those of the recurrence transposed, once for all steps."""
-
-    __slots__ = ("w_ih", "bias", "w_hh", "b_hh", "w_hr")
-
-    def __init__(self, mode: str, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any) -> None:
-        self.w_ih = w_ih
-        self.w_hh = w_hh.t()
-        self.w_hr = None if w_hr is None else w_hr.t()
-        # The GRU's reset gate multiplies its hidden bias; the others' two biases are one.
-        self.bias = b_ih if mode == "GRU" or b_hh is None else b_ih + b_hh
-        self.b_hh = b_hh
-
-
-def _run_padded(
-    step: Callable[..., State], weights: Weights, x: Tensor, state: State, reverse: bool
-) -> tuple[Tensor, State]:
-    """Run one direction over x of shape (steps, batch, features); return its outputs and last state."""
-    gates = F.linear(x, weights.w_ih, weights.bias).unbind(0)
-    outputs = []
-    for g in reversed(gates) if reverse else gates:
-        state = step(g, *state, weights)
-        outputs.append(state[0])
-    if reverse:
-        outputs.reverse()
-    return stack(outputs), state
-
-
-def _run_packed(
-    step: Callable[..., State], weights: Weights, x: Tensor, state: State, reverse: bool, sizes: list[int]
-) -> tuple[Tensor, State]:
-    """Run one direction over packed rows: step t has the sizes[t] longest sequences.
-
-    Forward, sequences drop out as they end; in reverse, they come in.
-    """
-    gates = F.linear(x, weights.w_ih, weights.bias).split(sizes)
-    outputs = []
-    if reverse:
-        start, state = state, tuple(s[: sizes[-1]] for s in state)
-        size = sizes[-1]
-        for g, wanted in zip(reversed(gates), reversed(sizes)):
-            if wanted > size:
-                state = tuple(cat((s, s0[size:wanted])) for s, s0 in zip(state, start))
-                size = wanted
-            state = step(g, *state, weights)
-            outputs.append(state[0])
-        outputs.reverse()
-        return cat(outputs), state
-    ended: list[State] = []
-    size = sizes[0]
-    for g, wanted in zip(gates, sizes):
-        if wanted < size:
-            ended.append(tuple(s[wanted:] for s in state))
-            state = tuple(s[:wanted] for s in state)
-            size = wanted
-        state = step(g, *state, weights)
-        outputs.append(state[0])
-    if ended:
-        ended.append(state)
-        state = tuple(cat(parts) for parts in zip(*reversed(ended)))
-    return cat(outputs), state
 
 
 def apply_permutation(tensor: Tensor, permutation: Tensor, dim: int = 1) -> Tensor:
@@ -195,7 +108,7 @@ class RNNBase(Module):
             raise ValueError("proj_size should be a positive integer or zero to disable projections")
         if proj_size >= hidden_size:
             raise ValueError("proj_size has to be smaller than hidden_size")
-        if mode not in _STEPS:
+        if mode not in _GATES:
             raise ValueError("Unrecognized RNN mode: " + mode)
         self.mode = mode
         self.input_size = input_size
@@ -206,7 +119,7 @@ class RNNBase(Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
-        gate_size = _STEPS[mode][0] * hidden_size
+        gate_size = _GATES[mode] * hidden_size
         out_size = proj_size or hidden_size
         for layer in range(num_layers):
             in_size = input_size if layer == 0 else out_size * self._num_directions
@@ -269,7 +182,7 @@ class RNNBase(Module):
         if input.dtype != weight.dtype:
             from ... import is_autocast_enabled
 
-            if not is_autocast_enabled():
+            if not is_autocast_enabled(input.device.type):
                 raise ValueError(
                     f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
                     f"Convert input: input.to({weight.dtype}), or convert model: model.to({input.dtype})"
@@ -310,40 +223,18 @@ class RNNBase(Module):
         """Reorder the batch of the state."""
         return hx if permutation is None else hx.index_select(1, permutation)
 
-    # ---- the loop ----
+    # ---- the layers ----
 
     def _run(self, input: Tensor, state: State, batch_sizes: Tensor | None) -> tuple[Tensor, State]:
         """Run all layers; the state's tensors are (layers · directions, batch, size)."""
-        step = _STEPS[self.mode][1]
-        sizes = None if batch_sizes is None else batch_sizes.tolist()
-        if sizes is None and self.batch_first:
-            input = input.transpose(0, 1)
-        if sizes is None and input.size(0) == 0:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        states = list(zip(*(s.unbind(0) for s in state)))
-        ends: list[State] = []
-        layers = self.all_weights
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(self._num_directions):
-                at = layer * self._num_directions + direction
-                weights = self._weights(layers[at])
-                if sizes is None:
-                    output, end = _run_padded(step, weights, input, states[at], direction == 1)
-                else:
-                    output, end = _run_packed(step, weights, input, states[at], direction == 1, sizes)
-                outputs.append(output)
-                ends.append(end)
-            input = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                input = F.dropout(input, self.dropout, True)
-        if sizes is None and self.batch_first:
-            input = input.transpose(0, 1)
-        return input, tuple(stack(parts) for parts in zip(*ends))
-
-    def _weights(self, own: list[Parameter]) -> Weights:
-        b_ih, b_hh = (own[2], own[3]) if self.bias else (None, None)
-        return Weights(self.mode, own[0], own[1], b_ih, b_hh, own[-1] if self.proj_size else None)
+        hx: Any = state if self.mode == "LSTM" else state[0]
+        how = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
+        run, weights = _LAYERS[self.mode], self._flat_weights
+        if batch_sizes is None:
+            output, *last = run(input, hx, weights, *how, self.batch_first)
+        else:
+            output, *last = run(input, batch_sizes, hx, weights, *how)
+        return output, tuple(last)
 
     def _prepare(self, input: Any, name: str, wrong: str) -> tuple:
         """Take the argument apart: (rows, batch sizes, sorted, unsorted indices, batch, whether batched)."""
@@ -555,24 +446,9 @@ class RNNCellBase(Module):
             s += f", nonlinearity={self.nonlinearity}"
         return s
 
-    def _step(self, mode: str, input: Tensor, states: State) -> State:
-        """Run one step over a batch; `input` and the states are (batch, size)."""
-        for x, size, name in (
-            (input, self.input_size, "input"),
-            *((s, self.hidden_size, "hidden") for s in states),
-        ):
-            if x.size(1) != size:
-                raise RuntimeError(
-                    f"{name} has inconsistent {name}_size: got {x.size(1)} expected {size}"
-                    if name == "input"
-                    else f"hidden has inconsistent hidden_size: got {x.size(1)}, expected {size}"
-                )
-            if x.size(0) != input.size(0):
-                raise RuntimeError(
-                    f"Input batch size {input.size(0)} doesn't match hidden0 batch size {x.size(0)}"
-                )
-        weights = Weights(mode, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, None)
-        return _STEPS[mode][1](F.linear(input, weights.w_ih, weights.bias), *states, weights)
+    @property
+    def _weights(self) -> tuple[Any, ...]:
+        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
 
     def _batch(self, input: Tensor, hx: Any) -> tuple[Tensor, State]:
         """Return input and states with a batch dimension; missing states are zero."""
@@ -610,7 +486,8 @@ class RNNCell(RNNCellBase):
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
         x, states = self._batch(input, hx)
-        (h,) = self._step("RNN_" + self.nonlinearity.upper(), x, states)
+        cell = rnn_tanh_cell if self.nonlinearity == "tanh" else rnn_relu_cell
+        h = cell(x, states[0], *self._weights)
         return h if input.dim() == 2 else h.squeeze(0)
 
 
@@ -630,7 +507,7 @@ class LSTMCell(RNNCellBase):
                 if value.dim() not in (1, 2):
                     raise ValueError(f"LSTMCell: Expected hx[{i}] to be 1D or 2D, got {value.dim()}D instead")
         x, states = self._batch(input, hx)
-        h, c = self._step("LSTM", x, states)
+        h, c = lstm_cell(x, states, *self._weights)
         return (h, c) if input.dim() == 2 else (h.squeeze(0), c.squeeze(0))
 
 
@@ -648,5 +525,5 @@ class GRUCell(RNNCellBase):
         if hx is not None and hx.dim() not in (1, 2):
             raise ValueError(f"GRUCell: Expected hidden to be 1D or 2D, got {hx.dim()}D instead")
         x, states = self._batch(input, hx)
-        (h,) = self._step("GRU", x, states)
+        h = gru_cell(x, states[0], *self._weights)
         return h if input.dim() == 2 else h.squeeze(0)
