@@ -24,7 +24,7 @@ FUNCTIONS = """
     choose_qparams_optimized classes classproperty clear_autocast_cache col_indices_copy cond
     convolution cpp cpu crow_indices_copy ctc_loss cudnn_affine_grid_generator cudnn_batch_norm
     cudnn_convolution cudnn_convolution_add_relu cudnn_convolution_relu cudnn_convolution_transpose
-    cudnn_grid_sampler distributed distributions dsmm embedding_bag embedding_renorm_ empty_quantized
+    cudnn_grid_sampler distributions dsmm embedding_bag embedding_renorm_ empty_quantized
     export fake_quantize_per_channel_affine fake_quantize_per_tensor_affine fbgemm_linear_fp16_weight
     fbgemm_linear_fp16_weight_fp32_activation fbgemm_linear_int8_weight
     fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_quantize_weight fbgemm_pack_gemm_matrix_fp16
@@ -38,7 +38,7 @@ FUNCTIONS = """
     miopen_batch_norm miopen_convolution miopen_convolution_add_relu miopen_convolution_relu
     miopen_convolution_transpose miopen_ctc_loss miopen_depthwise_convolution miopen_rnn
     mkldnn_adaptive_avg_pool2d mkldnn_convolution mkldnn_linear_backward_weights mkldnn_max_pool2d
-    mkldnn_max_pool3d mkldnn_rnn_layer monitor mps mtia multiprocessing native_norm nested package
+    mkldnn_max_pool3d mkldnn_rnn_layer monitor mps mtia native_norm nested package
     parse_ir parse_schema parse_type_comment per_channel_affine per_channel_affine_float_qparams
     per_channel_symmetric per_tensor_affine per_tensor_symmetric poisson_nll_loss
     prepare_multiprocessing_environment profiler profiler_allow_cudagraph_cupti_lazy_reinit_cuda12

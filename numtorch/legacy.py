@@ -150,11 +150,12 @@ class UntypedStorage:
     cpu = clone
 
     def is_shared(self) -> bool:
-        """Whether other processes share the memory."""
-        return False
+        """Whether the memory can be shared with other processes."""
+        return self._storage.shared
 
     def share_memory_(self) -> UntypedStorage:
-        """Nothing to do (see Tensor.share_memory_)."""
+        """Move the memory to where processes share it."""
+        self._storage.share()
         return self
 
     def resize_(self, nbytes: int) -> None:

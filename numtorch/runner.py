@@ -82,13 +82,14 @@ def run(path: str, argv: Sequence[str], as_module: bool = False) -> None:
     import runpy
     install_as_torch()
     sys.argv = [path, *argv]
+    stand_in = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stand_in")
     if as_module:
-        sys.path.insert(0, os.getcwd())
+        sys.path[:0] = [os.getcwd(), stand_in]
         runpy.run_module(path, run_name="__main__", alter_sys=True)
         return
     if not os.path.exists(path):
         raise SystemExit(f"python -m numtorch: can't open file {path!r}: no such file")
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    sys.path[:0] = [os.path.dirname(os.path.abspath(path)), stand_in]
     with open(path, "rb") as f:
         source = f.read()
     main = types.ModuleType("__main__")

@@ -1,6 +1,8 @@
 """Storage: a block of memory on a device, shared by views, that counts its writes."""
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from . import devices
@@ -35,6 +37,19 @@ class Storage:
     @property
     def size(self) -> int:
         return self.nbytes
+
+    def share(self) -> None:
+        """Move the memory to where other processes can map it."""
+        from .multiprocessing.reductions import share
+        share(self)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes can map the memory; memory on a GPU counts as such."""
+        if self.device.type != "cpu" or "numtorch.multiprocessing.reductions" not in sys.modules:
+            return self.device.type == "cuda"
+        from .multiprocessing.reductions import memory_of
+        return memory_of(self) is not None
 
     def typed(self, memory: np.dtype) -> np.ndarray:
         """The memory as a 1-d array of `memory` elements."""

@@ -414,3 +414,74 @@ def test_leaves_with_hooks_get_their_gradients_while_backward_runs():
     assert [x if isinstance(x, str) else x[0] for x in seen] == ["last", "shared", "middle"]
     assert shared.grad.tolist() == pytest.approx((y.detach() + 1).tolist())
     assert first.grad is not None
+
+
+# --------------------------------------------------------------------------------------- multiprocessing
+SPAWN = """
+    import sys, torch, torch.distributed as dist, torch.multiprocessing as mp
+    from torch.nn.parallel import DistributedDataParallel as DDP
+
+    def main(rank, n, port, shared, bad):
+        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=n)
+        if bad and rank == 1:
+            raise ValueError("bad luck")
+        model = DDP(torch.nn.SyncBatchNorm(2, momentum=None))
+        x = torch.arange(12.0).view(6, 2) ** 2
+        model(x[3 * rank:3 * rank + 3]).pow(3).sum().backward()
+        if rank == 0:
+            shared[1:].add_(torch.cat([model.module.running_var, model.module.weight.grad]))
+        dist.barrier()
+        dist.destroy_process_group()
+
+    if __name__ == "__main__":
+        shared = torch.zeros(5)
+        mp.spawn(main, args=(2, int(sys.argv[1]), shared, len(sys.argv) > 2), nprocs=2)
+        bn = torch.nn.BatchNorm1d(2, momentum=None)
+        bn(torch.arange(12.0).view(6, 2) ** 2).pow(3).sum().backward()
+        assert shared.is_shared() and torch.__name__ == "numtorch"
+        torch.testing.assert_close(shared[1:3], bn.running_var)
+        torch.testing.assert_close(shared[3:], bn.weight.grad / 2)
+        print("done")
+"""
+
+
+def test_spawned_processes_join_a_job(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SPAWN))
+
+    def start(*args: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-m", "numtorch", str(script), str(free_port()), *args],
+                              capture_output=True, text=True, timeout=SECONDS, env=environment())
+    done = start()
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    done = start("bad")
+    assert done.returncode == 1 and "-- Process 1 terminated with the following error:" in done.stderr
+    assert done.stderr.rstrip().endswith("ValueError: bad luck") and "ProcessRaisedException" in done.stderr
+
+
+def add_one(pipe, x) -> None:
+    x += 1
+    pipe.send((x, x[1:]))
+    pipe.recv()  # the sender keeps the memory's descriptor until it is fetched
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tensors_travel_as_shared_memory(dtype):
+    import numtorch.multiprocessing as mp
+    here, there = mp.Pipe()
+    x = torch.zeros(3, dtype=dtype)
+    view = x[:2]
+    assert not x.is_shared() and x.share_memory_() is x and view.is_shared()
+    assert x.untyped_storage().is_shared()
+    process = mp.get_context("fork").Process(target=add_one, args=(there, x))
+    process.start()
+    y, part = here.recv()
+    here.send(None)
+    process.join()
+    assert view.tolist() == [1, 1] and y.is_shared() and part.storage_offset() == 1
+    y[0] = 5
+    assert x.tolist() == [5, 1, 1]
+    w = nn.Linear(2, 2).share_memory().weight
+    assert w.is_shared() and isinstance(w, nn.Parameter)
+    with pytest.raises(RuntimeError, match="Cowardly refusing to serialize non-leaf tensor"):
+        here.send(w * 2)

@@ -274,7 +274,8 @@ def map_(self, tensor, callable):
 
 
 def share_memory_(self):
-    """Nothing to do: memory moves to shared memory when a tensor is sent to another process."""
+    """Move the memory to where processes share it; so does sending a tensor to another process."""
+    self.storage.share()
     return self
 
 
@@ -284,8 +285,8 @@ def pin_memory(self, device=None):
 
 
 def is_shared(self) -> bool:
-    """Whether the memory is shared with other processes."""
-    return False
+    """Whether the memory can be shared with other processes; memory on a GPU can."""
+    return self.storage.shared
 
 
 def record_stream(self, stream) -> None:

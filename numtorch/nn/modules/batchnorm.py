@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from ... import Tensor, empty, ones, tensor, zeros
+from ... import Tensor, empty, no_grad, ones, tensor, zeros
 from ... import long as int64
 from .. import functional as F
 from .. import init
@@ -233,10 +234,8 @@ class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalization whose statistics are those of all processes of a group.
-
-    Evaluation and a single process are as in BatchNorm; exchanging statistics between processes raises
-    NotImplementedError.
+    """Batch normalization whose statistics in training are those of all processes of a group (None: of the
+    job). Evaluation and a single process are as in BatchNorm.
     """
 
     def __init__(
@@ -262,9 +261,43 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError("SyncBatchNorm number of input channels should be non-zero")
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.process_group is not None and self.training:
-            raise NotImplementedError("SyncBatchNorm does not exchange statistics between processes yet.")
-        return super().forward(input)
+        batch = self.training or self.running_mean is None
+        distributed: Any = sys.modules.get("numtorch.distributed")  # not imported: there is no job
+        if not batch or distributed is None or not distributed.is_initialized():
+            return super().forward(input)
+        if distributed.get_world_size(self.process_group) == 1:
+            return super().forward(input)
+        self._check_input_dim(input)
+        from ...distributed.nn.functional import all_reduce
+
+        def total(t: Tensor) -> Tensor:
+            return all_reduce(t, group=self.process_group)
+
+        # Two passes: the mean first, then squares of what is left, which do not cancel.
+        x = input.float() if input.dtype.itemsize < 4 else input
+        dims = [d for d in range(x.dim()) if d != 1]
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        n = int(total(tensor([float(x.numel() // x.size(1))], device=x.device)).item())
+        if n <= 1:
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {input.size()}"
+            )
+        mean = total(x.sum(dims)) / n
+        centred = x - mean.view(shape)
+        var = total((centred * centred).sum(dims)) / n
+        if self.training and self.running_mean is not None:
+            assert self.num_batches_tracked is not None and self.running_var is not None
+            with no_grad():
+                self.num_batches_tracked.add_(1)
+                k = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+                self.running_mean.lerp_(mean.detach().to(self.running_mean.dtype), k)
+                self.running_var.lerp_((var.detach() * (n / (n - 1))).to(self.running_var.dtype), k)
+        out = centred * (var + self.eps).rsqrt().view(shape)
+        if self.weight is not None:
+            out = out * self.weight.view(shape)
+        if self.bias is not None:
+            out = out + self.bias.view(shape)
+        return out.to(input.dtype)
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
