@@ -4,7 +4,11 @@ Tables marked "PyTorch" were printed by PyTorch 2.13."""
 import copy
 import gc
 import math
+import os
 import pickle
+import platform
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -641,3 +645,21 @@ def test_threads_share_tensors():
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert x[:, 0].tolist() == [20.0 * i for i in range(8)] and (x == x[:, :1]).all()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has other rules")
+def test_freed_memory_is_used_again():
+    """Large results that come and go do not cost a page fault for each page each time."""
+    code = """
+import resource
+import numtorch as torch
+x = torch.ones(10**6)
+step = lambda: sum([(x + k) for k in range(3)])
+for _ in range(3): step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20): step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000
