@@ -186,3 +186,10 @@ def test_install_as_torch(run):
             print(e)
     """, command=("script.py",))
     assert status == 0 and out.startswith("torch was imported before install_as_torch()"), err
+
+
+def test_scripts_do_not_inherit_future_statements(tmp_path):
+    script = tmp_path / "s.py"
+    script.write_text("def f(x: int): pass\nassert f.__annotations__ == {'x': int}\nprint('ok')\n")
+    done = subprocess.run([sys.executable, "-m", "numtorch", str(script)], capture_output=True, text=True)
+    assert done.stdout == "ok\n", done.stderr
