@@ -61,6 +61,7 @@ from .random import (
 )
 from .runner import install_as_torch
 from .settings import (
+    _assert,
     are_deterministic_algorithms_enabled,
     compiled_with_cxx11_abi,
     get_deterministic_debug_mode,

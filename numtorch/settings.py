@@ -1,6 +1,7 @@
 """Process-wide settings and small questions about values, by PyTorch's names."""
 from __future__ import annotations
 
+from . import overrides
 from .kernels import jit
 from .tensor import Tensor
 
@@ -106,6 +107,13 @@ def is_storage(obj) -> bool:
 def numel(input: Tensor) -> int:
     """The number of elements."""
     return input.layout.numel
+
+
+def _assert(condition, message: str) -> None:
+    """`assert condition, message` as a function: it can be traced (torch.fx)."""
+    if type(condition) is not bool and overrides.has_torch_function((condition,)):
+        return overrides.handle_torch_function(_assert, (condition,), condition, message)
+    assert condition, message
 
 
 def typename(obj) -> str:

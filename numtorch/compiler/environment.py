@@ -249,7 +249,7 @@ class Environment:
                 self._todo += x
             if kind.__module__ != "builtins":
                 self._object(x, kind)
-            elif kind not in SOLID and _conceals(kind):
+            elif kind not in SOLID and _conceals(kind):  # type: ignore[arg-type]
                 self.hidden.append(x)
 
     def _items(self, d: Any) -> None:

@@ -252,7 +252,8 @@ class Graph:
                 if operand.graph is not self:
                     raise RuntimeError(f"Argument '{operand}' of Node '{n}' does not belong to this Graph, "
                                        "but was used as an argument! If you are copying nodes from another "
-                                       "graph, make sure to use ``arg_transform`` on node_copy() to remap values")
+                                       "graph, make sure to use ``arg_transform`` on node_copy() to remap "
+                                       "values")
                 if operand not in seen:
                     raise RuntimeError(f"Argument '{operand}' of Node '{n}' was used before it has been "
                                        f"defined! Please check that Nodes in the graph are topologically "

@@ -166,7 +166,8 @@ class Node:
         self._set(map_arg(self._args, swap), map_arg(self._kwargs, swap))
 
     def replace_all_uses_with(self, replace_with: Node,
-                              delete_user_cb: Callable[[Node], bool] = lambda n: True, *, propagate_meta: bool = False) -> list[Node]:
+                              delete_user_cb: Callable[[Node], bool] = lambda n: True, *,
+                              propagate_meta: bool = False) -> list[Node]:
         """Let the users of this node use another; those for which `delete_user_cb` is False keep it."""
         if propagate_meta:
             replace_with.meta.update(self.meta)

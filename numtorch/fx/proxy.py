@@ -96,7 +96,7 @@ class Proxy:
         if caller is not None:  # `a, b = proxy` says how many values there are
             at = next((i for i in dis.get_instructions(caller.f_code) if i.offset >= caller.f_lasti), None)
             if at is not None and at.opname == "UNPACK_SEQUENCE":
-                return (self.__getitem__(i) for i in range(at.argval))  # type: ignore[operator]
+                return (self.__getitem__(i) for i in range(at.argval))
         return self.tracer.iter(self)
 
     def __bool__(self) -> bool:

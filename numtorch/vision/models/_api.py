@@ -92,7 +92,8 @@ def published(name: str, module: str) -> type[WeightsEnum]:
             options["mean"], options["std"] = PIXELS[rest[0]]
         if key.endswith("*"):
             default = key = key[:-1]
-        meta = {"categories": None if rest == ["caffe"] else CATEGORIES, "num_params": int(params), "min_size": (int(least),) * 2,
+        meta = {"categories": None if rest == ["caffe"] else CATEGORIES, "num_params": int(params),
+                "min_size": (int(least),) * 2,
                 "_metrics": {"ImageNet-1K": {"acc@1": float(top1), "acc@5": float(top5)}}}
         rows[key] = Weights(BASE + file, functools.partial(ImageClassification, **options), meta)
     if default:
