@@ -20,14 +20,21 @@ class Row(NamedTuple):
     args: Sequence[Any]
 
 
-def table(kernel: jit.Native, rows: Sequence[Row]) -> tuple[jit.Native, int, float]:
-    """(the kernel on these rows, its units of work, nanoseconds a unit takes)."""
+def shares(rows: Sequence[Row]) -> tuple[list[tuple[int, int, int]], float]:
+    """(of each row where its units of work start and end and how many an item has, nanoseconds a unit
+    takes)."""
     unit = min([r.cost for r in rows if r.items], default=1.0)
-    weights = [max(1, round(r.cost / unit)) for r in rows]
     spans, end = [], 0
-    for r, w in zip(rows, weights):
-        spans.append((end, end + r.items * w, w))
+    for r in rows:
+        weight = max(1, round(r.cost / unit))
+        spans.append((end, end + r.items * weight, weight))
         end = spans[-1][1]
+    return spans, unit
+
+
+def table(kernel: jit.Native, rows: Sequence[Row]) -> jit.Native:
+    """The kernel on these rows; its items are units of work."""
+    spans = shares(rows)[0]
     codes: dict[int, str] = {}
     for r in rows:
         for code, a in zip(kernel.signature[2:], r.args):
@@ -37,7 +44,7 @@ def table(kernel: jit.Native, rows: Sequence[Row]) -> tuple[jit.Native, int, flo
     spec = getattr(kernel.call, "__self__", None)
     call, free = _native(spec, rows, spans, signature) if isinstance(spec, bytes) else \
         (_plain(kernel.call, rows, spans), _plain(kernel.free, rows, spans))
-    return jit.Native(kernel.fn, signature, call, free), end, unit
+    return jit.Native(kernel.fn, signature, call, free)
 
 
 def _plain(run: Any, rows: Sequence[Row], spans: Sequence[tuple[int, int, int]]) -> Any:

@@ -197,3 +197,60 @@ def test_tables_share_work_not_rows():
         assert all((o == x + 1.5).all() for o, x in zip(outs, xs))
     with pytest.raises(TypeError, match="kernel takes 13 arguments"):
         table(kernel, rows)[0].call(0, 1)
+
+
+def program(f):
+    return f.entries[0].program.program
+
+
+def test_a_compiled_step_is_one_launch():
+    params = parameters(4) + parameters(3, (300,))
+    opt = torch.optim.AdamW(params)
+    step = torch.compile(lambda: opt.step())
+    twin = [p.detach().clone().requires_grad_() for p in params]
+    other = torch.optim.AdamW(twin)
+    for p, q in zip(params, twin):
+        q.grad = p.grad
+    for _ in range(5):
+        step(), other.step()
+    assert all(torch.equal(p, q) for p, q in zip(params, twin))
+    assert sorted(map(len, program(step).launched)) == [1, 7]  # the count of steps, the parameters
+    assert "are one launch of one kernel" in str(step.explain())
+    space = {}
+    exec(compile(step.source(), "<source>", "exec"), space)
+    inputs = [np.arange(v.numel, dtype=v.dtype.numpy) / 7 for v in step.entries[0].program.graph.inputs]
+    numbers = step.entries[0].program.graph.numbers()
+    want = program(step).run([a.copy() for a in inputs], numbers)
+    for a, b in zip(space["run_0"]([a.copy() for a in inputs], numbers), want, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_kernels_wait_no_longer_than_their_values():
+    def f(a, b, c, d):
+        x = a * 2
+        first = torch.sort(x)[0]      # needs x before the others are made
+        y, z = b * 2, c * 2           # one launch
+        last = torch.sort(y)[0]
+        return x, first, y, z, last, d * 2
+    args = [torch.randn(n) for n in (7, 8, 9, 10)]
+    g = torch.compile(f)
+    for _ in range(2):
+        for a, b in zip(g(*args), f(*args), strict=True):
+            assert torch.equal(a, b)
+    assert sorted(map(len, program(g).launched)) == [1, 1, 1, 1, 2]
+
+
+def test_clipping_is_few_launches(launches):
+    params = parameters(6) + parameters(2, (300,))
+    clip = torch.compile(lambda: torch.nn.utils.clip_grad_norm_(params, 0.1))
+    grads = [p.grad.clone() for p in params]
+    for _ in range(2):
+        got = clip()
+        after = [p.grad for p in params]
+        for p, g in zip(params, grads):
+            p.grad = g.clone()
+        want = torch.nn.utils.clip_grad_norm_(params, 0.1)
+        assert torch.allclose(got, want, rtol=1e-6)
+        assert all(torch.allclose(a, p.grad, rtol=1e-6) for a, p in zip(after, params))
+        for p, g in zip(params, grads):
+            p.grad = g.clone()

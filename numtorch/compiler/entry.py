@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .environment import alike, modes
 from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
-from .number import evaluate, varies
+from .number import computed, evaluate, varies
 from .program import Program
 
 PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
@@ -211,9 +212,18 @@ class Entry:
                 known[atom] = tensor_on(a, ref.layout, ref.dtype).item()
         return known
 
-    def storages(self, leaves: Sequence[Any]) -> list[Storage]:
-        """Where the program's inputs lie."""
-        return [_storage(source, leaves) for source in self.sources]
+    @cached_property
+    def storages(self) -> Callable[[Sequence[Any]], list[Storage]]:
+        """What tells where the program's inputs lie."""
+        form = {"arg": "leaves[{0}].storage", "tensor": "x{1}.storage", "slot": "x{1}.get().storage"}
+        parts = [form.get(kind, "x{1}").format(at, n) for n, (kind, at) in enumerate(self.sources)]
+        space = {f"x{n}": at for n, (_, at) in enumerate(self.sources)}
+        return eval(f"lambda leaves: [{', '.join(parts)}]", space)
+
+    @cached_property
+    def values(self) -> Callable[[dict[Any, Any]], list]:
+        """What gives the program's numbers."""
+        return computed(self.numbers)
 
     def run(self, leaves: Sequence[Any], known: dict[int, Any]) -> Any:
         """Compute: no dispatch, no tape but one node. `known`: what `fits` has found."""
@@ -221,7 +231,7 @@ class Entry:
         arrays = [s.array for s in storages]
         numbers = self.program.numbers
         if self.numbers:
-            numbers = [evaluate(v, known) for v in self.numbers]
+            numbers = self.values(known)
         got = self.program.run(arrays, numbers)
         for i, o in self.writes:
             a, b = arrays[i], got[o]

@@ -286,11 +286,11 @@ class Part:
         stored = {x.value for x in w.stores}
         made = [o.value for i, _ in g.members for o in p.tasks[i].outs if o is not None]
         inside = [v for v in made if v not in stored]
-        said = ""
+        said = self.program.joint(n)
         if len(g.members) > 1:
             size = sum(p.values[v][0].itemsize * p.values[v][1] for v in inside)
-            said = (f"{len(g.members)} operations touch the same element in the same iteration "
-                    f"({shapes(p, g)})")
+            said += (f"{'; ' if said else ''}{len(g.members)} operations touch the same element in the same "
+                     f"iteration ({shapes(p, g)})")
             if inside:
                 said += (f"; {len(inside)} result{'s stay' if len(inside) > 1 else ' stays'} in registers, "
                          f"{_bytes(2 * size)} of traffic less")
@@ -501,6 +501,14 @@ def kernel(*signature):
 def parallel(kernel, items, cost, args):
     """All items on this thread."""
     kernel(0, items, *args)
+
+
+def table(kernel, *rows):
+    """The kernel on rows (items, arguments): an argument (n,) is the n-th of those that are given."""
+    def run(lo, hi, *args):
+        for items, row in rows:
+            kernel(0, items, *[args[a[0]] if isinstance(a, tuple) else a for a in row])
+    return run
 '''
 
 
@@ -514,9 +522,10 @@ def source(owner: Any) -> str:
     for n, part in enumerate(parts):
         space = part.program._run.__globals__
         for k, nest in part.program.kernels.items():
-            if id(space[k]) not in written:
-                written[id(space[k])] = kernel_name(nest.name, written)
-                kernels.append(_kernel(nest, written[id(space[k])], len(kernels), imports))
+            it = part.program.tables[k][0].call if k in part.program.tables else space[k]
+            if id(it) not in written:
+                written[id(it)] = kernel_name(nest.name, written)
+                kernels.append(_kernel(nest, written[id(it)], len(kernels), imports))
         runs.append(_run(n, part, written))
     return "\n".join([HEAD.format(name=name_of(owner.fn)) + "".join(f"{line}\n" for line in imports),
                       *kernels, *runs])
@@ -549,7 +558,11 @@ def _run(n: int, part: Part, written: dict[int, str]) -> str:
     space = program._run.__globals__
     bound: list[str] = []
     for k, v in space.items():
-        if k[0] in "kcfam" and (k[1:].isdigit() or k[:2] == "m_"):
+        if k in program.tables:
+            native, rows = program.tables[k]
+            bound += [f"{k} = table({written[id(native.call)]},",
+                      *[f"            ({r.items}, {r.args!r})," for r in rows], ")"]
+        elif k[0] in "kcfam" and (k[1:].isdigit() or k[:2] == "m_"):
             bound.append(_bound(k, v, written))
     views = [f"        np.ndarray({shape}, np.{memory!r}, block, start + {at}, {strides}),"
              for at, memory, shape, strides in program.arena.views]

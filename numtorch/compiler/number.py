@@ -188,6 +188,14 @@ def formulas(numbers: Sequence[Any], sources: Mapping[Atom, str], guards: Iterab
     return f"lambda env: [{', '.join(out)}] if {' and '.join(terms) or True} else None", named
 
 
+def computed(numbers: Sequence[Any]) -> Callable[[Mapping[Any, Any]], list]:
+    """A function that gives the values of Numbers for those of their atoms: evaluate() of all, made ready."""
+    found = sorted(set().union(*map(atoms, numbers)), key=lambda a: a.serial)
+    space = {f"a{i}": a for i, a in enumerate(found)}
+    text, named = formulas(numbers, {a: f"env[{n}]" for n, a in space.items()}, (), (), space)
+    return eval(text, named)
+
+
 # -------------------------------------------------------------------------------------------- what is decided
 def decided(fn: Callable, *args: Any) -> Any:
     """fn of plain numbers, which the traced code is about to act upon."""

@@ -1,8 +1,9 @@
 """A graph made ready to run: kernels and calls in order, memory planned, one flat function, no dispatch."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from .. import dtypes as D
 from ..dispatch import compute_name, cpu
 from ..kernels import emit, jit
+from ..kernels.table import Row, shares, table
 from ..layouts import Layout
 from . import interpret
 from .arena import ALIGN, Arena, arrange, pool
 from .graph import Graph
 from .lower import Kernel, Launch, natives
 from .schedule import Group, Problem, Scheduler, Seen, Task, ordered
+from .together import Together, batches
 
 
 class Step:
@@ -46,18 +49,25 @@ class Program:
 
     def __init__(self, graph: Graph, donated: Mapping[int, int] | None = None):
         p = self.problem = Problem(graph)
-        self.groups = ordered(Scheduler(p))
-        wanted = needed(p, self.groups)
-        self.work: list[Kernel | Task] = []
-        for g in self.groups:
+        groups = ordered(Scheduler(p))
+        wanted = needed(p, groups)
+        work: list[Kernel | Task] = []
+        for g in groups:
             first = p.tasks[g.members[0][0]]
-            self.work.append(first if g.form in ("call", "eager") else Kernel(p, g, wanted))
+            work.append(first if g.form in ("call", "eager") else Kernel(p, g, wanted))
+        home = {t: n for n, g in enumerate(groups) for t, _ in g.members}
+        self.launched = batches(p, home, work)
+        order = list(chain.from_iterable(self.launched))
+        self.groups, self.work = [groups[n] for n in order], [work[n] for n in order]
         self.steps = [_described(p, g, w) for g, w in zip(self.groups, self.work)]
-        memory = Memory(p, self.work, dict(donated or {}))
+        steps = [work[b[0]] if len(b) == 1 else
+                 Together([k for n in b if isinstance(k := work[n], Kernel)]) for b in self.launched]
+        memory = Memory(p, steps, dict(donated or {}))
         text = _Text(p, memory)
-        for n, w in enumerate(self.work):
-            text.step(n, w, graph)
+        for n, step in enumerate(steps):
+            text.step(n, step, graph)
         self.source, self.bytes, views, space = text.finish()
+        self.tables = text.tables
         self.arena = Arena(views, self.bytes)
         self._launches = text.launches
         space["__name__"] = __name__
@@ -74,6 +84,15 @@ class Program:
         finally:
             pool.give(memory)
 
+    def joint(self, n: int) -> str:
+        """What step n is one launch with, in words."""
+        at = 0
+        for b in self.launched:
+            if n < at + len(b):
+                return f"{at} to {at + len(b) - 1} are one launch of one kernel" if len(b) > 1 else ""
+            at += len(b)
+        raise IndexError(n)
+
     @cached_property
     def kernels(self) -> dict[str, emit.Nest]:
         """The loop nests by the names that the flat function calls them by."""
@@ -81,7 +100,10 @@ class Program:
 
     def text(self) -> str:
         """What runs, step by step."""
-        lines = [f"{n:4} {s!r}" for n, s in enumerate(self.steps)]
+        lines = []
+        for n, s in enumerate(self.steps):
+            said = self.joint(n)
+            lines.append(f"{n:4} {s!r}{'; ' if said else ''}{said}")
         return "\n".join([*lines, f"     {len(self.steps)} steps, {_bytes(self.bytes)} of working memory"])
 
 
@@ -223,8 +245,9 @@ class _Text:
         self.named: dict[tuple, str] = {}
         self.used: list[str] = []                 # names of the arena's views
         self.launches: dict[str, Callable[[], emit.Nest]] = {}  # kernels by the names they are called by
-        # (name, launch, whether no array is given twice, whether on several threads)
-        self.called: list[tuple[str, Launch, bool, bool]] = []
+        # (name, launch, whether no array is given twice, whether on several threads, rows of a table)
+        self.called: list[tuple[str, Launch, bool, bool, list[Row]]] = []
+        self.tables: dict[str, tuple[jit.Native, list[Row]]] = {}  # those names that call a kernel for rows
         self.temporary = [h for h in memory.members if h >= p.inputs and h not in memory.given
                           and not any(v in memory.outputs for v in memory.members[h])]
         self.at, self.bytes = memory.arena(self.temporary)
@@ -283,25 +306,52 @@ class _Text:
         if old is not None:
             self.lines.append(f"copy({self.array(v)}, {self.array(old)})")
 
-    def step(self, n: int, work: Kernel | Task, graph: Graph) -> None:
-        if isinstance(work, Kernel):
+    def launch(self, k: Launch, apart: bool, items: int, cost: float, args: Sequence[str],
+               rows: Sequence[Row] = ()) -> None:
+        """Call a kernel, or a table of it."""
+        parallel = items * cost >= jit.PARALLEL_NS
+        name = self.name(None, "k")  # until all are known
+        self.called.append((name, k, apart, parallel, list(rows)))
+        self.launches[name] = partial(k.make, "cpu", apart)
+        if parallel:  # else on this thread, without asking again
+            self.lines.append(f"parallel({name}, {items}, {cost:.1f}, ({', '.join(args)},))")
+        else:
+            self.lines.append(f"{name}(0, {items}, {', '.join(args)})")
+
+    def together(self, launches: Sequence[Launch]) -> None:
+        """Launches of kernels with one text, as a table: one of those whose arrays are apart, one of those
+        where an output is an input."""
+        calls: dict[bool, list[tuple[Launch, list[str]]]] = {}
+        for k in launches:
+            arrays = [self.array(v) for v in k.arrays]
+            args = [*arrays, *self.numbers(k), *map(str, k.fixed)]
+            calls.setdefault(len(set(arrays)) == len(arrays), []).append((k, args))
+        for apart, some in calls.items():
+            names = list(dict.fromkeys([a for _, args in some for a in args if a[0].isalpha()]))
+            place = {a: (i,) for i, a in enumerate(names)}
+            rows = [Row(k.items, k.cost, [place[a] if a in place else int(a) for a in args])
+                    for k, args in some]
+            spans, unit = shares(rows)
+            self.launch(some[0][0], apart, spans[-1][1], unit, names, rows)
+
+    def numbers(self, k: Launch) -> list[str]:
+        """The numbers that a launch takes, as it takes them."""
+        return [part for i in k.numbers for part in
+                ((f"n{i}.real", f"n{i}.imag") if self.p.numbers[i] is complex else (f"n{i}",))]
+
+    def step(self, n: int, work: Kernel | Task | Together, graph: Graph) -> None:
+        if isinstance(work, Kernel | Together):
             for s in work.stores:
                 self.before(s.value)
+            if isinstance(work, Together):
+                for launches in zip(*[k.launches for k in work.kernels]):
+                    self.together(launches)
+                return
             for launch in work.launches:
-                items, cost, numbers = launch.items, launch.cost, launch.numbers
                 args = [self.array(v) for v in launch.arrays]
                 apart = len(set(args)) == len(args)
-                parallel = items * cost >= jit.PARALLEL_NS
-                name = self.name(None, "k")  # until all are known
-                self.called.append((name, launch, apart, parallel))
-                self.launches[name] = partial(launch.make, "cpu", apart)
-                args += [f"n{k}.real, n{k}.imag" if self.p.numbers[k] is complex else f"n{k}"
-                         for k in numbers]
-                args += map(str, launch.fixed)
-                if parallel:  # else on this thread, without asking again
-                    self.lines.append(f"parallel({name}, {items}, {cost:.1f}, ({', '.join(args)},))")
-                else:
-                    self.lines.append(f"{name}(0, {items}, {', '.join(args)})")
+                args += [*self.numbers(launch), *map(str, launch.fixed)]
+                self.launch(launch, apart, launch.items, launch.cost, args)
             return
         for w in work.outs:
             if w is not None:
@@ -336,8 +386,11 @@ class _Text:
 
     def finish(self) -> tuple[str, int, list, dict]:
         p, memory = self.p, self.memory
-        kernels = natives([(launch, apart) for _, launch, apart, _ in self.called])
-        for (name, _, _, parallel), native in zip(self.called, kernels):
+        kernels = natives([(launch, apart) for _, launch, apart, _, _ in self.called])
+        for (name, _, _, parallel, rows), native in zip(self.called, kernels):
+            if rows:
+                self.tables[name] = native, rows
+                native = table(native, rows)
             self.space[name] = native if parallel else native.call
         results = []
         seen: set[int] = set()
