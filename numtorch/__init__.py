@@ -124,6 +124,10 @@ _FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compil
 def __getattr__(name: str):
     """Submodules that are not imported until used; PyTorch's error for what does not exist."""
     import importlib
+    if name.startswith("_foreach_"):
+        from . import _foreach
+        if name[9:] in _foreach.NAMES:
+            return _foreach.find(name[9:])
     if name in _FROM:
         return getattr(importlib.import_module(_FROM[name], __name__), name)
     if name in _LAZY:

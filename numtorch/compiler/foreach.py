@@ -8,7 +8,7 @@ unless the function decides by them. What cannot be traced, or is recorded, runs
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,12 +20,13 @@ from ..autograd.modes import state
 from ..dispatch import backend, cpu, remember
 from ..kernels import jit
 from ..kernels.table import Row, table
-from ..layouts import Layout
+from ..layouts import Layout, contiguous
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten, tree_unflatten
 from .fuse import Calls, Untraceable, pool, record, result, stand, storage, values_of
 from .graph import Graph, Ref
+from .interpret import tensor_on
 from .lazy import held
 from .lower import natives
 from .number import follow, formulas
@@ -104,21 +105,28 @@ class Given:
         return t
 
 
-class _Read(dict):
+class _Read(Mapping):
     """A dict of which only what is read is guarded."""
 
     def __init__(self, x: dict, given: Given, text: str):
-        super().__init__(x)
-        self.given, self.text = given, text
+        self.x, self.given, self.text = x, given, text
+
+    def __contains__(self, k: Any) -> bool:
+        self.given.guards[f"({k!r} in {self.text}) is {k in self.x}"] = None
+        return k in self.x
 
     def __getitem__(self, k: Any) -> Any:
-        return self.given(super().__getitem__(k), f"{self.text}[{k!r}]")
+        if k not in self:
+            raise KeyError(k)
+        return self.given(self.x[k], f"{self.text}[{k!r}]")
 
-    def get(self, k: Any, default: Any = None) -> Any:
-        if k in self:
-            return self[k]
-        self.given.guards[f"{k!r} not in {self.text}"] = None
-        return default
+    def __iter__(self) -> Iterator:
+        self.given.guards[f"list({self.text}) == {list(self.x)!r}"] = None
+        return iter(self.x)
+
+    def __len__(self) -> int:
+        self.given.guards[f"len({self.text}) == {len(self.x)}"] = None
+        return len(self.x)
 
 
 class Form:
@@ -187,6 +195,11 @@ class Batch:
         self.made = [m for f in forms for m in f.made]
         self.bytes, self.copies = sum([f.bytes for f in forms]), any(f.copies for f in forms)
         self.silent = all(f.silent for f in forms)
+        # where each row makes one tensor, and these are alike: layout and dtype of them stacked
+        self.whole: tuple[Layout, D.dtype] | None = None
+        one = forms[0].results[0][2:] if forms[0].results else ()
+        if one and one[0].dense and all(len(f.made) == 1 and f.results == [("made", 0, *one)] for f in forms):
+            self.whole = contiguous((len(rows), *one[0].shape)), one[1]
         self.stages: list[tuple] | None = None
 
     def storages(self, tensors: Sequence[Tensor]) -> list[Storage] | None:
@@ -201,16 +214,17 @@ class Batch:
 
     def apart(self, tensors: Sequence[Tensor], storages: Sequence[Storage], env: Any) -> bool:
         """Whether nothing that is written to shares memory with another tensor."""
+        options = [read(env) for read in self.options.values()]
         ids = [id(s.array) for s in storages]
-        if len(set(ids)) == len(ids) and not self.options:
+        if not self.written or len({*ids, *[id(t.storage.array) for t in options]}) == len(ids) + len(options):
             return True
-        if not self.moved and not self.options:
+        if not self.moved and not options:
             written = {ids[i] for i in self.written}
             if len(written) == len(self.written) and written.isdisjoint([ids[i] for i in self.read]):
                 return True
         spans: dict[int, list[tuple[int, int, bool]]] = {}
         mine = set(self.written)
-        for i, t in enumerate([*tensors, *[read(env) for read in self.options.values()]]):
+        for i, t in enumerate([*tensors, *options]):
             size = t.dtype.itemsize
             spans.setdefault(id(t.storage.array), []).append(
                 (t.layout.offset * size, t.layout.span() * size, i in mine))
@@ -222,8 +236,10 @@ class Batch:
                 ends = [max(ends[0], b), max(ends[1], b) if writes else ends[1]]
         return True
 
-    def run(self, env: Any, tensors: Sequence[Tensor], storages: Sequence[Storage]) -> list | None:
-        """Results by row; None where numbers want other forms."""
+    def run(self, env: Any, tensors: Sequence[Tensor], storages: Sequence[Storage],
+            stacked: bool = False) -> list | None:
+        """Results by row, or where that can be [all of them as one tensor]; None where numbers want other
+        forms."""
         numbers: list = []
         for f in self.functions:
             got = f(env)
@@ -240,7 +256,12 @@ class Batch:
         if self.options:
             arrays += [_memory(read(env)) for read in self.options.values()]
         first = made = len(arrays)
-        if self.made:
+        whole = None
+        if stacked and self.whole is not None and device is cpu:
+            layout, d = self.whole
+            whole, n = np.empty(layout.numel, d.numpy), layout.numel // len(self.forms)
+            arrays += [whole[i:i + n] for i in range(0, layout.numel, n)]
+        elif self.made:
             arrays += [backend(device).empty(n, d) for d, n in self.made]
         block = None
         if self.bytes:
@@ -270,6 +291,8 @@ class Batch:
                 a = arrays[n * self.width + i]
                 a[:form.made[at][1]] = arrays[made + at].view(a.dtype)
             made += len(form.made)
+        if whole is not None:
+            return [tensor_on(whole, *self.whole)]
         return [None] * len(self.forms) if self.silent else self._results(tensors, arrays[first:])
 
     def _results(self, tensors: Sequence[Tensor], made: Sequence[Any]) -> list:
@@ -333,7 +356,14 @@ class Foreach:
         self.forms: dict[tuple, list[Form | None]] = {}
         self.batches: dict[tuple, list[Batch]] = {}
 
-    def __call__(self, rows: Sequence[Sequence[Tensor]], env: Any = (), kind: Any = ()) -> list:
+    def stacked(self, rows: Sequence[Sequence[Tensor]], env: Any = (), kind: Any = ()) -> Tensor:
+        """The tensors that fn returns for the rows, of one shape, as one."""
+        from ..ops.join import stack
+        got = self(rows, env, kind, True)
+        return got[0] if len(got) != len(rows) else stack(got)
+
+    def __call__(self, rows: Sequence[Sequence[Tensor]], env: Any = (), kind: Any = (),
+                 stacked: bool = False) -> list:
         """What fn returns for each row."""
         tensors = list(chain.from_iterable(rows))
         if not tensors or not _eager(tensors):
@@ -343,7 +373,7 @@ class Foreach:
         for n, batch in enumerate(known):
             storages = batch.storages(tensors)
             if storages is not None and batch.apart(tensors, storages, env):
-                got = batch.run(env, tensors, storages)
+                got = batch.run(env, tensors, storages, stacked and len(rows) > 1)
                 if got is not None:
                     if n:
                         self.batches[key] = [batch, *known[:n], *known[n + 1:]]

@@ -1,6 +1,7 @@
 """Stochastic weight averaging."""
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import warnings
@@ -44,17 +45,35 @@ def get_swa_avg_fn() -> Callable:
     return average
 
 
+@functools.cache
+def _rows() -> tuple[Any, Any]:
+    """Functions of many (average, new value) in a few launches: for get_ema_multi_avg_fn, and for
+    get_swa_multi_avg_fn."""
+    from ..compiler.foreach import Foreach
+
+    def ema(row: Any, env: Any, kind: Any) -> None:
+        (a, x), (decay,) = row, env
+        if a.is_floating_point() or a.is_complex():
+            a.lerp_(x, 1 - decay)
+        else:
+            a.copy_(a * decay + x * (1 - decay))
+
+    def mean(row: Any, env: Any, kind: Any) -> None:
+        (a, x), (n,) = row, env
+        if a.is_floating_point() or a.is_complex():
+            a.lerp_(x, 1 / (n + 1))
+        else:
+            a.add_((x - a).div(n + 1).to(a.dtype))
+    return Foreach(ema), Foreach(mean)
+
+
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable:
     """Return f(averages, news, n), which moves each average towards its new value by 1 - decay, in place."""
     _check_decay(decay)
 
     @no_grad()
     def average(ema: list[Tensor], new: list[Tensor], n: Any) -> None:
-        for a, x in zip(ema, new):
-            if a.is_floating_point() or a.is_complex():
-                a.lerp_(x, 1 - decay)
-            else:
-                a.copy_(a * decay + x * (1 - decay))
+        _rows()[0](list(zip(ema, new)), (decay,))
 
     return average
 
@@ -65,12 +84,7 @@ def get_swa_multi_avg_fn() -> Callable:
 
     @no_grad()
     def average(mean: list[Tensor], new: list[Tensor], n: Any) -> None:
-        part = 1 / (float(n) + 1)
-        for a, x in zip(mean, new):
-            if a.is_floating_point() or a.is_complex():
-                a.lerp_(x, part)
-            else:
-                a.add_((x - a).div(float(n) + 1).to(a.dtype))
+        _rows()[1](list(zip(mean, new)), (float(n),))
 
     return average
 

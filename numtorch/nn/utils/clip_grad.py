@@ -22,6 +22,22 @@ def _without_grad(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+@functools.cache
+def _rows() -> tuple[Any, Any, Any]:
+    """Functions of many tensors in a few launches: the norm, times a factor, within bounds."""
+    from ...compiler.foreach import Foreach
+
+    def norm(row: Any, env: Any, kind: Any) -> Tensor:
+        return linalg.vector_norm(row[0], env[0])
+
+    def scale(row: Any, env: Any, kind: Any) -> None:
+        row[0].mul_(env[0])
+
+    def bound(row: Any, env: Any, kind: Any) -> None:
+        row[0].clamp_(min=-env[0], max=env[0])
+    return Foreach(norm), Foreach(scale), Foreach(bound)
+
+
 def _as_list(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
@@ -41,9 +57,12 @@ def get_total_norm(
     tensors = _as_list(tensors)
     if not tensors:
         return tensor(0.0)
-    device = tensors[0].device
-    norms = [linalg.vector_norm(t, norm_type) for t in tensors]
-    total = linalg.vector_norm(stack([n.to(device) for n in norms]), norm_type)
+    norm, device = _rows()[0], tensors[0].device
+    if all(t.device == device and t.dtype is tensors[0].dtype for t in tensors):
+        norms = norm.stacked([(t,) for t in tensors], (norm_type,))
+    else:
+        norms = stack([linalg.vector_norm(t, norm_type).to(device) for t in tensors])
+    total = linalg.vector_norm(norms, norm_type)
     if error_if_nonfinite and (total.isnan() or total.isinf()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from "
@@ -65,8 +84,8 @@ def clip_grads_with_norm_(
         return
     # The product is applied even when it is 1: no value has to be read back from a device.
     scale = clamp(max_norm / (total_norm + 1e-6), max=1.0)
-    for grad in grads:
-        grad.mul_(scale.to(grad.device))
+    for device in dict.fromkeys([grad.device for grad in grads]):
+        _rows()[1]([(grad,) for grad in grads if grad.device == device], (scale.to(device),))
 
 
 @_without_grad
@@ -113,6 +132,5 @@ def clip_grad_value_(
 ) -> None:
     """Clamp every element of the gradients to [-clip_value, clip_value], in place."""
     clip_value = float(clip_value)
-    for parameter in _as_list(parameters):
-        if parameter.grad is not None:
-            parameter.grad.clamp_(min=-clip_value, max=clip_value)
+    grads = [p.grad for p in _as_list(parameters) if p.grad is not None]
+    _rows()[2]([(grad,) for grad in grads], (clip_value,))
