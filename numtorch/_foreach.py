@@ -61,10 +61,10 @@ def find(name: str) -> Callable:
     apply.__qualname__ = title
     rows = Foreach(apply)
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        given = args
+    def call(*given: Any, **kwargs: Any) -> Any:
+        args = list(given)
         if len(args) == 4 and name.startswith("addc"):
-            args, kwargs = args[:3], {**kwargs, "value": args[3]}
+            kwargs = {**kwargs, "value": args.pop()}
         lists = [a for a in args if tensors(a)]
         most = count + (name in ("norm", "powsum"))
         if not lists or not (tensors(args[0]) or name == "pow") or not min(count, 2) <= len(args) <= most:
@@ -76,15 +76,15 @@ def find(name: str) -> Callable:
             if len(other) != n:
                 raise RuntimeError("Tensor lists must have the same number of tensors, got "
                                    f"{n} and {len(other)}")
-        args = tuple([_numbers(a, count) if isinstance(a, Tensor) else a for a in args])
+        args = [_numbers(a, count) if isinstance(a, Tensor) else a for a in args]
         kwargs = {k: _numbers(a, count) if isinstance(a, Tensor) else a for k, a in kwargs.items()}
         each = [a for a in [*args, *kwargs.values()] if isinstance(a, list | tuple) and not tensors(a)]
         if any(len(a) != n for a in each):
             raise RuntimeError("Tensor list must have same number of elements as scalar list.")
         if each:
             part = lambda a, i: a[i] if isinstance(a, list | tuple) else a
-            made: Sequence[Any] = [op(*[part(a, i) for a in args], **{k: part(a, i) for k, a in kwargs.items()})
-                                   for i in range(n)]
+            one = lambda i: op(*[part(a, i) for a in args], **{k: part(a, i) for k, a in kwargs.items()})
+            made: Sequence[Any] = list(map(one, range(n)))
         else:
             kind = tuple(["row" if tensors(a) else "" for a in args])
             shared = tuple([a for a in args if not tensors(a)])

@@ -240,17 +240,65 @@ def test_kernels_wait_no_longer_than_their_values():
     assert sorted(map(len, program(g).launched)) == [1, 1, 1, 1, 2]
 
 
-def test_clipping_is_few_launches(launches):
-    params = parameters(6) + parameters(2, (300,))
-    clip = torch.compile(lambda: torch.nn.utils.clip_grad_norm_(params, 0.1))
+def test_clipping(launches):
+    params = parameters(6) + parameters(2, (300,)) + parameters(1, (70_000,))
     grads = [p.grad.clone() for p in params]
+
+    def run(clip):
+        for p, g in zip(params, grads):
+            p.grad = g.clone()
+        return [clip(), *[p.grad for p in params]]
+    clip = lambda: torch.nn.utils.clip_grad_norm_(params, 0.1)
+    norm = torch.cat([g.flatten() for g in grads]).norm()
+    whole = torch.compile(clip)
+    for _ in range(3):
+        launches.clear()
+        got = run(clip)
+        # norms of short rows, and the parts of a long one, joined; then the factor, all at once
+        assert len(launches) <= 6 and launches[-1] == sum(g.numel() for g in grads)
+        for a, b in zip(got, [norm, *[g * (0.1 / (norm + 1e-6)) for g in grads]]):
+            assert torch.allclose(a, b, rtol=1e-5)
+        assert all(torch.equal(a, b) for a, b in zip(got, run(whole)))
+    assert max(map(len, program(whole).launched)) == 8
+    torch.nn.utils.clip_grad_value_(params, 0.01)
+    assert max(p.grad.abs().max().item() for p in params) <= 0.01
+
+
+@pytest.mark.parametrize("inf", [1.0, 3.0, float("inf")])
+def test_norms_of_other_orders(inf):
+    grads = [torch.randn(4), torch.randn(2, 3)]
     for _ in range(2):
-        got = clip()
-        after = [p.grad for p in params]
-        for p, g in zip(params, grads):
-            p.grad = g.clone()
-        want = torch.nn.utils.clip_grad_norm_(params, 0.1)
-        assert torch.allclose(got, want, rtol=1e-6)
-        assert all(torch.allclose(a, p.grad, rtol=1e-6) for a, p in zip(after, params))
-        for p, g in zip(params, grads):
-            p.grad = g.clone()
+        got = torch.nn.utils.get_total_norm(grads, inf)
+        assert torch.allclose(got, torch.linalg.vector_norm(torch.cat([g.flatten() for g in grads]), inf))
+
+
+def test_foreach_functions(launches):
+    a, b = [torch.rand(3), torch.rand(2, 2)], [torch.rand(3), torch.rand(2, 2)]
+    for _ in range(2):
+        launches.clear()
+        for got, want in ((torch._foreach_add(a, b), [x + y for x, y in zip(a, b)]),
+                          (torch._foreach_add(a, b, alpha=3), [x + 3 * y for x, y in zip(a, b)]),
+                          (torch._foreach_mul(a, 0.5), [x * 0.5 for x in a]),
+                          (torch._foreach_addcmul(a, a, b, value=2), [x + 2 * x * y for x, y in zip(a, b)])):
+            assert type(got) is tuple and all(torch.allclose(x, y) for x, y in zip(got, want, strict=True))
+        assert launches[:4] == [7, 7, 7, 7]
+    assert [x.tolist() for x in torch._foreach_mul([torch.ones(1)] * 2, [2.0, 3.0])] == [[2], [3]]
+    c = [x.clone() for x in a]
+    assert torch._foreach_sqrt_(c) is c and torch.equal(c[1], a[1].sqrt())
+    with pytest.raises(RuntimeError, match="Tensor lists must have the same number of tensors, got 2 and 1"):
+        torch._foreach_add(a, b[:1])
+    with pytest.raises(RuntimeError, match="Tensor list must have at least one tensor."):
+        torch._foreach_abs([])
+    with pytest.raises(AttributeError):
+        torch._foreach_nothing
+
+
+def test_averages(launches):
+    average, new = [torch.zeros(3), torch.zeros(2, 2)], [torch.ones(3), torch.ones(2, 2)]
+    averages = torch.optim.swa_utils
+    for update in (averages.get_ema_multi_avg_fn(0.5), averages.get_swa_multi_avg_fn()):
+        for k in range(3):
+            launches.clear()
+            update(average, new, k)
+            assert launches == [7]
+    assert torch.equal(average[0], torch.ones(3))

@@ -216,7 +216,8 @@ class Batch:
         """Whether nothing that is written to shares memory with another tensor."""
         options = [read(env) for read in self.options.values()]
         ids = [id(s.array) for s in storages]
-        if not self.written or len({*ids, *[id(t.storage.array) for t in options]}) == len(ids) + len(options):
+        every = [*ids, *[id(t.storage.array) for t in options]]
+        if not self.written or len(set(every)) == len(every):
             return True
         if not self.moved and not options:
             written = {ids[i] for i in self.written}
@@ -256,11 +257,10 @@ class Batch:
         if self.options:
             arrays += [_memory(read(env)) for read in self.options.values()]
         first = made = len(arrays)
-        whole = None
-        if stacked and self.whole is not None and device is cpu:
-            layout, d = self.whole
-            whole, n = np.empty(layout.numel, d.numpy), layout.numel // len(self.forms)
-            arrays += [whole[i:i + n] for i in range(0, layout.numel, n)]
+        whole = self.whole if stacked and device is cpu else None
+        if whole is not None:
+            a, n = np.empty(whole[0].numel, whole[1].numpy), whole[0].numel // len(self.forms)
+            arrays += [a[i:i + n] for i in range(0, a.size, n)]
         elif self.made:
             arrays += [backend(device).empty(n, d) for d, n in self.made]
         block = None
@@ -288,11 +288,11 @@ class Batch:
             pool.give(block)
         for n, form in enumerate(self.forms if self.copies else ()):
             for i, at in form.copies:
-                a = arrays[n * self.width + i]
-                a[:form.made[at][1]] = arrays[made + at].view(a.dtype)
+                to = arrays[n * self.width + i]
+                to[:form.made[at][1]] = arrays[made + at].view(to.dtype)
             made += len(form.made)
         if whole is not None:
-            return [tensor_on(whole, *self.whole)]
+            return [tensor_on(a, *whole)]
         return [None] * len(self.forms) if self.silent else self._results(tensors, arrays[first:])
 
     def _results(self, tensors: Sequence[Tensor], made: Sequence[Any]) -> list:
@@ -353,6 +353,7 @@ class Foreach:
 
     def __init__(self, fn: Callable):
         self.fn = fn
+        self.roots = (fn,)                           # what a compiled function reaches through it
         self.forms: dict[tuple, list[Form | None]] = {}
         self.batches: dict[tuple, list[Batch]] = {}
 
@@ -434,6 +435,6 @@ class Foreach:
 
 def _eager(tensors: Sequence[Tensor]) -> bool:
     """Whether operations on these tensors run at once and leave no other trace."""
-    return state.lazy is None and state.tracer is None and not (
+    return state.lazy is None and state.tracer is None and state.cast is None and not (
         state.grad and any([t._requires for t in tensors])) and not (
         overrides._armed and overrides.has_torch_function(tensors))

@@ -393,3 +393,27 @@ def test_averaged_model():
     for a, b in zip(*out):
         assert a[0] == b[0] and a[2] == b[2]
         np.testing.assert_allclose(a[1], b[1], rtol=1e-6)
+
+
+def test_foreach_functions():
+    def lists(lib):
+        a, b = ([0.5, 0.25], [[0.1, 0.2, 0.3]], 0.7), ([1.5, -0.25], [[0.1, 0.2, 3.0]], -0.7)
+        return [lib.tensor(v) for v in a], [lib.tensor(v) for v in b]
+
+    def run(lib, name, pick, **options):
+        a, b = lists(lib)
+        return getattr(lib, "_foreach_" + name)(*pick(a, b), **options)
+    unary, both = lambda a, b: (a,), lambda a, b: (a, b)
+    cases = [(n, unary, {}) for n in ("abs", "exp_", "rsqrt", "norm", "max", "clone", "zero_", "powsum")]
+    cases += [(n, both, {}) for n in ("add", "sub_", "mul", "div_", "clamp_max", "maximum", "minimum", "copy_",
+                                      "pow")]
+    cases += [(n, lambda a, b: (a, [1.0, 2.0, 3.0]), {}) for n in ("add", "mul_", "clamp_min", "pow")]
+    cases += [("add", both, dict(alpha=2)), ("norm", unary, dict(ord=1)), ("pow", lambda a, b: (2.0, a), {}),
+              ("lerp", lambda a, b: (a, b, 0.3), {}), ("addcdiv_", lambda a, b: (a, b, b, 0.5), {}),
+              ("addcmul", lambda a, b: (a, b, b, [1.0, 2.0, 3.0]), {}),
+              ("addcmul", lambda a, b: (a, b, b), dict(value=2))]
+    for name, pick, options in cases:
+        mine, theirs = run(nt, name, pick, **options), run(torch, name, pick, **options)
+        assert type(mine) is type(theirs)
+        for x, y in zip(mine, theirs, strict=True):
+            close(x, y)
