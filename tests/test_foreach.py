@@ -8,7 +8,7 @@ import numtorch as torch
 from numtorch.compiler import foreach
 from numtorch.compiler.foreach import Foreach
 from numtorch.kernels import emit, jit, llvm
-from numtorch.kernels.table import Row, table
+from numtorch.kernels.table import Row, shares, table
 
 OPTIMIZERS = [
     ("SGD", {}), ("SGD", dict(momentum=0.9, dampening=0.1, weight_decay=0.1)),
@@ -189,14 +189,15 @@ def test_tables_share_work_not_rows():
         outs = [np.zeros_like(x) for x in xs]
         rows = [Row(x.size, cost, [(2 * i,), (2 * i + 1,), (10,)])
                 for i, (x, cost) in enumerate(zip(xs, (1.0, 1.0, 2.2, 1.0, 1.0)))]
-        whole, units, cost = table(make, rows)
+        whole, (spans, cost) = table(make, rows), shares(rows)
+        units = spans[-1][1]
         assert (units, cost) == (5 + 200 + 1 + 1000, 1.0)
         cuts = [0, 3, 4, 80, 81, 206, 700, units]
         for a, b in zip(cuts, cuts[1:]):
             whole.free(a, b, *[v for pair in zip(outs, xs) for v in pair], 1.5)
         assert all((o == x + 1.5).all() for o, x in zip(outs, xs))
     with pytest.raises(TypeError, match="kernel takes 13 arguments"):
-        table(kernel, rows)[0].call(0, 1)
+        table(kernel, rows).call(0, 1)
 
 
 def program(f):

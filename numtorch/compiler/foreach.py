@@ -19,7 +19,7 @@ from .. import overrides
 from ..autograd.modes import state
 from ..dispatch import backend, cpu, remember
 from ..kernels import jit
-from ..kernels.table import Row, table
+from ..kernels.table import Row, shares, table
 from ..layouts import Layout, contiguous
 from ..storage import Storage
 from ..tensor import Tensor
@@ -342,7 +342,8 @@ class Batch:
                 place = {k: (i,) for i, k in enumerate(picks)}
                 moved = [r._replace(args=[place[a[0]] if type(a) is tuple else a for a in r.args])
                          for r in rows]
-                out.append((*table(native, moved), None if len(picks) == at else picks))
+                spans, unit = shares(moved)
+                out.append((table(native, moved), spans[-1][1], unit, None if len(picks) == at else picks))
         return out
 
 
