@@ -22,3 +22,11 @@ def Variable(data, requires_grad: bool = False, volatile: bool | None = None):
 __all__ = ["AccumulateGrad", "Function", "GradcheckError", "Node", "Variable", "backward", "detect_anomaly",
            "enable_grad", "forward_ad", "function", "functional", "grad", "gradcheck", "gradgradcheck",
            "graph", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+
+
+def __getattr__(name: str):
+    """The profiler is not imported until used."""
+    if name == "profiler":
+        import importlib
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")

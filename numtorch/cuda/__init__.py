@@ -433,7 +433,7 @@ globals().update(_CUDA_TYPES)  # torch.cuda.FloatTensor and so on
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("amp", "memory", "random"):
+    if name in ("amp", "memory", "nvtx", "random"):
         import importlib
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

@@ -20,3 +20,15 @@ __all__ = [  # noqa: F405
     "parallel",
     "utils",
 ]
+
+
+def __getattr__(name: str):
+    """Submodules that are not imported until used."""
+    if name in ("attention", "parallel"):
+        import importlib
+        try:
+            return importlib.import_module("." + name, __name__)
+        except ModuleNotFoundError as e:
+            if e.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module 'torch.nn' has no attribute '{name}'")
