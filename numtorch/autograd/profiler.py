@@ -248,8 +248,9 @@ def _timed(backward: Callable) -> Callable:
 
 def _kinds(kind: type) -> Iterator[type]:
     yield kind
-    for sub in kind.__subclasses__():
-        yield from _kinds(sub)
+    parts: list[type] = kind.__subclasses__()
+    for part in parts:
+        yield from _kinds(part)
 
 
 class profile:

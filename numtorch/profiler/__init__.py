@@ -99,9 +99,10 @@ class profile:
         self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
         self.steps = schedule is not None
         self.on_trace_ready, self.step_num = on_trace_ready, 0
-        self._options = {"record_shapes": record_shapes, "profile_memory": profile_memory}
+        self._options: dict[str, Any] = {"record_shapes": record_shapes, "profile_memory": profile_memory}
         self.profiler: _profile | None = None
-        self.current_action, self._region = ProfilerAction.NONE, None
+        self.current_action = ProfilerAction.NONE
+        self._region: record_function | None = None
 
     def __enter__(self) -> profile:
         self.start()

@@ -39,17 +39,17 @@ def or_masks(*mask_mods: Callable) -> Callable:
     return mask
 
 
-def _indices(b: int, h: int, q: int, k: int, device: Any) -> list[Tensor]:
+def _indices(shape: tuple[int, ...], device: Any) -> list[Tensor]:
     """The indices along each of (b, h, q, k), shaped to broadcast."""
     return [arange(n, device=device).reshape([-1 if i == j else 1 for j in range(4)])
-            for i, n in enumerate((b, h, q, k))]
+            for i, n in enumerate(shape)]
 
 
 def create_mask(mod_fn: Callable, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int,
                 device: Any = "cpu") -> Tensor:
     """mod_fn as a bool tensor (B, H, Q_LEN, KV_LEN); None counts as 1."""
     shape = (B or 1, H or 1, Q_LEN, KV_LEN)
-    return mod_fn(*_indices(*shape, device)).expand(shape)
+    return mod_fn(*_indices(shape, device)).expand(shape)
 
 
 class BlockMask:
@@ -118,7 +118,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, score_mod: Callabl
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = (query @ key.transpose(-2, -1)).float() * scale
     if score_mod is not None:
-        scores = score_mod(scores, *_indices(*scores.shape, scores.device))
+        scores = score_mod(scores, *_indices(tuple(scores.shape), scores.device))
     if block_mask is not None:
         mask = block_mask._mask[..., :scores.shape[-2], :scores.shape[-1]]
         scores = scores.masked_fill(mask.logical_not(), -math.inf)
