@@ -228,6 +228,14 @@ DATA_PARALLEL = """
     dist.all_gather_object(bits, [p.detach().numpy().tobytes() for p in net.parameters()])
     assert bits[0] == bits[1]
 
+    step = torch.compile(lambda m, a: m(a).sum().backward())
+    for k in range(3):
+        model.zero_grad()
+        step(model, x[part] + k)
+        mine = net.head.weight.grad.clone()
+        dist.broadcast(mine, 0)
+        assert torch.equal(mine, net.head.weight.grad), "a compiled step keeps its gradients to itself"
+
     # a layer that one process used: the other's gradient counts as zero
     model.zero_grad()
     model(x[part], extra=r == 1).sum().backward()

@@ -42,6 +42,10 @@ def test_the_page_on_deployment_runs(tmp_path):
     run("".join(blocks(ROOT / "docs" / "deployment.md")), tmp_path)
 
 
+def test_the_page_on_several_processes_runs(tmp_path):
+    run("".join(blocks(ROOT / "docs" / "distributed.md")), tmp_path)
+
+
 def test_the_compilers_page_prints_what_it_says():
     """Each block of text is what the Python above it prints."""
     page = (ROOT / "docs" / "compiler.md").read_text(encoding="utf-8")
@@ -81,7 +85,7 @@ def test_named_files_exist(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     named = set(re.findall(r"`((?:numtorch|kernels|examples|docs|tests)/[\w/.]*)`", text))
     named |= set(re.findall(r"\]\((?!https?:)([^)#]+)\)", text))
-    assert named or page.name == "deployment.md"
+    assert named or page.name in ("deployment.md", "distributed.md")
     for name in named:
         assert (ROOT / name).exists() or (page.parent / name).exists(), name
 

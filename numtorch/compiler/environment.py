@@ -65,9 +65,9 @@ BOOKKEEPING = {
     "__annotations_cache__"}
 
 
-def root_of(name: str | None) -> str:
-    """The top-level package of a module's name."""
-    return (name or "").partition(".")[0]
+def root_of(name: Any) -> str:
+    """The top-level package of a module's name; a class of a C extension may have a descriptor there."""
+    return name.partition(".")[0] if isinstance(name, str) else ""
 
 
 def users(root: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import Tensor, bfloat16, cat, complex32, devices, float16, float32, no_grad
+from ..autograd.modes import state
 from ..tensor import ndarray_of, tensor_from
 from . import mpi
 from .group import DEFAULT_TIMEOUT, ProcessGroup, RedOpType, ReduceOp, Request, Work
@@ -162,6 +163,9 @@ def _group(g: Group) -> ProcessGroup:
 
 
 def _outside(g: Group, name: str) -> bool:
+    """Whether a collective that begins has nothing to do here; it ends a compiled stretch in any case."""
+    if state.lazy is not None:
+        state.lazy.leave(f"{name} talks to other processes")
     if isinstance(g, int) and g == GroupMember.NON_GROUP_MEMBER:
         warnings.warn(f"Running {name} on global rank {get_rank()} which does not belong to the given group.",
                       stacklevel=3)

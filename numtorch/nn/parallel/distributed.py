@@ -145,6 +145,8 @@ class DistributedDataParallel(Module):
 
     # ---- forward
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        if state.lazy is not None:
+            state.lazy.leave("DistributedDataParallel prepares every backward; compile the module inside it")
         if state.grad:
             self._averages = self.require_backward_grad_sync
         if self.require_forward_param_sync and self.broadcast_buffers and self._buffers_to_send:
