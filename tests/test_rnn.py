@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from numtorch.kernels import jit
-from numtorch.kernels.cpu import rnn as kernels
 
 import numtorch as torch
 from numtorch import nn
+from numtorch.kernels import jit
+from numtorch.kernels.cpu import rnn as kernels
 from numtorch.ops import rnn
 
 MODES = ["LSTM", "GRU", "RNN_TANH", "RNN_RELU"]

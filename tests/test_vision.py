@@ -439,3 +439,61 @@ def test_grid_and_file(tmp_path):
     assert Image.open(tmp_path / "x.png").size == (5 * 8 + 2, 8)
     with pytest.raises(TypeError, match="tensor or list of tensors expected"):
         utils.make_grid((1,))
+
+
+def test_more_random_images():
+    "Sums of three images made one after the other; torchvision 0.28's, but for Pillow's rounding."
+    made = {}
+    for name, t in (("affine", T.RandomAffine((5, 40), (0.1, 0.2), (0.5, 1.5), 20, fill=7)),
+                    ("perspective", T.RandomPerspective(0.6, 1.0)),
+                    ("blur", T.GaussianBlur((3, 7), (0.5, 3))),
+                    ("elastic", T.ElasticTransform(60.0, 4.0)), ("trivial", T.TrivialAugmentWide()),
+                    ("rand", T.RandAugment(3, 20, fill=5)), ("auto", T.AutoAugment())):
+        nt.manual_seed(7)
+        made[name] = sum(float(np.asarray(t(picture())).astype("f8").sum()) for _ in range(3))
+    assert made == {k: pytest.approx(v, rel=1e-3) for k, v in MORE_SUMS.items()}
+
+
+MORE_SUMS = {
+    "affine": 1614966.0,
+    "perspective": 1154922.0,
+    "blur": 2245740.0,
+    "elastic": 2069265.0,
+    "trivial": 2186448.0,
+    "rand": 2255285.0,
+    "auto": 2104055.0,
+}
+
+
+def test_tones():
+    x = T.PILToTensor()(picture())
+    for f, args in ((F.posterize, (3,)), (F.solarize, (100,)), (F.autocontrast, ()), (F.equalize, ()),
+                    (F.adjust_sharpness, (1.0,))):
+        d = np.asarray(f(picture(), *args)).transpose(2, 0, 1).astype(int) - f(x, *args).numpy()
+        assert np.abs(d).max() <= 1, f
+    assert F.gaussian_blur(x, 3).dtype == nt.uint8
+    assert F.gaussian_blur(nt.ones(1, 5, 5), 5).allclose(nt.ones(1))
+    corners = [[0, 0], [49, 0], [49, 39], [0, 39]]
+    assert nt.equal(F.perspective(x, corners, corners), x)
+    assert nt.equal(F.affine(x, 0, [3, 0], 1, 0)[..., 3:], x[..., :-3])
+    with pytest.raises(ValueError, match="kernel_size should have odd and positive integers"):
+        F.gaussian_blur(x, 4)
+
+
+def test_v2():
+    from numtorch.vision.transforms import v2
+    t = v2.Compose([v2.ToImage(), v2.RandomResizedCrop(16), v2.RandomHorizontalFlip(),
+                    v2.ToDtype(nt.float32, scale=True), v2.Normalize((0.5,) * 3, (0.5,) * 3)])
+    old = T.Compose([T.PILToTensor(), T.RandomResizedCrop(16), T.RandomHorizontalFlip(),
+                     T.ConvertImageDtype(nt.float32), T.Normalize((0.5,) * 3, (0.5,) * 3)])
+    nt.manual_seed(2)
+    a, label = t(picture(), 3)
+    nt.manual_seed(2)
+    assert nt.equal(old(picture()), a) and label == 3
+    pair = v2.RandomCrop(8)({"image": picture(), "same": picture(), "label": nt.tensor(4)})
+    assert pair["image"].tobytes() == pair["same"].tobytes() and pair["label"] == 4
+    assert v2.ToDtype(nt.float32)(nt.ones(3, 2, 2, dtype=nt.uint8)).max() == 1
+    assert v2.RandomChoice([v2.Resize(5), v2.Resize((5, 6))])(picture()).size[1] == 5
+    assert v2.RGB()(nt.zeros(1, 2, 2)).shape == (3, 2, 2)
+    assert v2.Lambda(lambda v: v + 1, int)(picture(), 1)[1] == 2
+    assert v2.functional.get_size(picture()) == [40, 50]

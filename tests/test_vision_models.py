@@ -117,3 +117,43 @@ def test_blocks():
     assert nt.allclose(norm(x), (x - 0.5) / (1 + 1e-5) ** 0.5) and not list(norm.parameters())
     dropped = ops.drop_block2d(nt.ones(2, 2, 9, 9), 0.3, 3)
     assert dropped.mean().item() == pytest.approx(1, abs=1e-5) and (dropped == 0).any()
+
+
+def test_boxes():
+    boxes = nt.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [0, 0, 10, 5]])
+    scores = nt.tensor([0.5, 0.9, 0.1, 0.7])
+    assert ops.nms(boxes, scores, 0.5).tolist() == [1, 3, 2]
+    assert ops.nms(boxes, scores, 0.9).tolist() == [1, 3, 0, 2]
+    assert ops.batched_nms(boxes, scores, nt.tensor([0, 1, 0, 2]), 0.1).tolist() == [1, 3, 0, 2]
+    assert ops.box_iou(boxes[:1], boxes).tolist() == [[1.0, pytest.approx(81 / 119), 0.0, 0.5]]
+    assert ops.generalized_box_iou(boxes[:1], boxes[2:3]).item() == pytest.approx(-(900 - 200) / 900)
+    assert ops.distance_box_iou(boxes[:1], boxes[2:3]).item() == pytest.approx(-800 / 1800)
+    assert ops.complete_box_iou(boxes[:1], boxes[:1]).item() == pytest.approx(1)
+    for fmt in ("xywh", "cxcywh"):
+        assert nt.equal(ops.box_convert(ops.box_convert(boxes, "xyxy", fmt), fmt, "xyxy"), boxes)
+    assert ops.clip_boxes_to_image(boxes, (5, 9))[1].tolist() == [1, 1, 9, 5]
+    assert ops.remove_small_boxes(boxes, 6).tolist() == [0, 1, 2]
+    mask = nt.zeros(1, 6, 7)
+    mask[0, 2:4, 1:6] = 1
+    assert ops.masks_to_boxes(mask).tolist() == [[1, 2, 5, 3]]
+    assert ops.generalized_box_iou_loss(boxes[:1], boxes[2:3], "sum").item() == pytest.approx(1 + 700 / 900)
+    assert ops.complete_box_iou_loss(boxes, boxes, "mean").item() == pytest.approx(0, abs=1e-6)
+    loss = ops.sigmoid_focal_loss(nt.zeros(1), nt.ones(1)).item()
+    assert loss == pytest.approx(0.25 * 0.25 * 0.693147, abs=1e-6)
+
+
+def test_files(tmp_path):
+    pytest.importorskip("PIL")
+    from numtorch.vision import io
+    x = (nt.arange(3 * 5 * 7) % 256).to(nt.uint8).view(3, 5, 7)
+    io.write_png(x, tmp_path / "x.png")
+    assert nt.equal(io.read_image(str(tmp_path / "x.png")), x)
+    assert io.read_image(tmp_path / "x.png", io.ImageReadMode.GRAY).shape == (1, 5, 7)
+    assert io.decode_image(io.read_file(tmp_path / "x.png"), "RGBA").shape == (4, 5, 7)
+    assert (io.decode_jpeg(io.encode_jpeg(x[:1], 100))[0].int() - x[0].int()).abs().max() < 9
+    with pytest.raises(RuntimeError, match="Unsupported image file"):
+        io.decode_image(nt.zeros(9, dtype=nt.uint8))
+    with pytest.raises(RuntimeError, match="No such file or directory"):
+        io.read_image(str(tmp_path / "y.png"))
+    with pytest.raises(RuntimeError, match="not a PNG image"):
+        io.decode_png(io.encode_jpeg(x))

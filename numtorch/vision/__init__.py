@@ -1,7 +1,7 @@
 """Images: data sets, transforms, models and operations under torchvision's names."""
-from . import datasets, models, ops, transforms, utils
+from . import datasets, io, models, ops, transforms, utils
 
-__all__ = ["datasets", "get_image_backend", "get_video_backend", "models", "ops", "set_image_backend",
+__all__ = ["datasets", "get_image_backend", "get_video_backend", "io", "models", "ops", "set_image_backend",
            "set_video_backend", "transforms", "utils"]
 
 # torchvision's version whose names these are: programs compare it.

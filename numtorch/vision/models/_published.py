@@ -11,18 +11,6 @@ TABLE = {
     "AlexNet_Weights": """
 IMAGENET1K_V1* alexnet-owt-7be5be79.pth 224 256 bilinear 61100840 56.522 79.066 63
 """,
-    "ConvNeXt_Base_Weights": """
-IMAGENET1K_V1* convnext_base-6075fbad.pth 224 232 bilinear 88591464 84.062 96.87 32
-""",
-    "ConvNeXt_Large_Weights": """
-IMAGENET1K_V1* convnext_large-ea097f82.pth 224 232 bilinear 197767336 84.414 96.976 32
-""",
-    "ConvNeXt_Small_Weights": """
-IMAGENET1K_V1* convnext_small-0c510722.pth 224 230 bilinear 50223688 83.616 96.65 32
-""",
-    "ConvNeXt_Tiny_Weights": """
-IMAGENET1K_V1* convnext_tiny-983f1562.pth 224 236 bilinear 28589128 82.52 96.146 32
-""",
     "DenseNet121_Weights": """
 IMAGENET1K_V1* densenet121-a639ec97.pth 224 256 bilinear 7978856 74.434 91.972 29
 """,
@@ -68,9 +56,6 @@ IMAGENET1K_V1* efficientnet_v2_m-dc08266a.pth 480 480 bilinear 54139356 85.112 9
 """,
     "EfficientNet_V2_S_Weights": """
 IMAGENET1K_V1* efficientnet_v2_s-dd5fe13b.pth 384 384 bilinear 21458488 84.228 96.878 33
-""",
-    "GoogLeNet_Weights": """
-IMAGENET1K_V1* googlenet-1378be20.pth 224 256 bilinear 6624904 69.778 89.53 15
 """,
     "Inception_V3_Weights": """
 IMAGENET1K_V1* inception_v3_google-0cc3c7bd.pth 299 342 bilinear 27161264 77.294 93.45 75
@@ -126,18 +111,6 @@ IMAGENET1K_V1* resnext101_64x4d-173b62eb.pth 224 232 bilinear 83455272 83.246 96
     "ResNeXt50_32X4D_Weights": """
 IMAGENET1K_V1 resnext50_32x4d-7cdf4587.pth 224 256 bilinear 25028904 77.618 93.698 1
 IMAGENET1K_V2* resnext50_32x4d-1a0047aa.pth 224 232 bilinear 25028904 81.198 95.34 1
-""",
-    "ShuffleNet_V2_X0_5_Weights": """
-IMAGENET1K_V1* shufflenetv2_x0.5-f707e7126e.pth 224 256 bilinear 1366792 60.552 81.746 1
-""",
-    "ShuffleNet_V2_X1_0_Weights": """
-IMAGENET1K_V1* shufflenetv2_x1-5666bf0f80.pth 224 256 bilinear 2278604 69.362 88.316 1
-""",
-    "ShuffleNet_V2_X1_5_Weights": """
-IMAGENET1K_V1* shufflenetv2_x1_5-3c479a10.pth 224 232 bilinear 3503624 72.996 91.086 1
-""",
-    "ShuffleNet_V2_X2_0_Weights": """
-IMAGENET1K_V1* shufflenetv2_x2_0-8be3c8ee.pth 224 232 bilinear 7393996 76.23 93.006 1
 """,
     "SqueezeNet1_0_Weights": """
 IMAGENET1K_V1* squeezenet1_0-b66bff10.pth 224 256 bilinear 1248424 58.092 80.42 21

@@ -31,7 +31,9 @@ from ... import (
 from ...nn import functional as F
 from .._pillow import is_image, pillow
 
-__all__ = ["InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
+__all__ = ["InterpolationMode", "adjust_sharpness", "affine", "autocontrast", "elastic_transform", "equalize",
+           "gaussian_blur", "perspective", "posterize", "solarize",
+           "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
            "adjust_saturation", "center_crop", "convert_image_dtype", "crop", "erase", "five_crop",
            "get_dimensions", "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize",
            "pad", "pil_to_tensor", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "ten_crop",
@@ -434,11 +436,22 @@ def _turn(img: Tensor, angle: float, mode: str, expand: bool, center: Any, fill:
         high = ((ends.max(dim=0).values / 1e-4).trunc() * 1e-4).ceil().tolist()
         low = ((ends.min(dim=0).values / 1e-4).trunc() * 1e-4).floor().tolist()
         out_w, out_h = int(high[0] - low[0]), int(high[1] - low[1])
-    dtype = img.dtype if img.is_floating_point() else float32
+    return _sampled(img, _places(img, rows, out_h, out_w), mode, fill)
+
+
+def _places(img: Tensor, rows: Any, out_h: int, out_w: int) -> Tensor:
+    "Where the pixels of an output come from, -1 … 1, for a matrix of sources as in `_turn`."
+    _, height, width = get_dimensions(img)
     x = linspace(-out_w * 0.5 + 0.5, out_w * 0.5 - 0.5, out_w).expand(out_h, out_w)
     y = linspace(-out_h * 0.5 + 0.5, out_h * 0.5 - 0.5, out_h).unsqueeze(-1).expand(out_h, out_w)
     base = stack([x, y, ones_like(x)], dim=-1).view(-1, 3)
-    grid = (base @ (tensor(rows) / tensor([0.5 * width, 0.5 * height]))).view(1, out_h, out_w, 2)
+    return (base @ (tensor(rows) / tensor([0.5 * width, 0.5 * height]))).view(1, out_h, out_w, 2)
+
+
+def _sampled(img: Tensor, grid: Tensor, mode: str, fill: Any) -> Tensor:
+    "Values at the places `grid` (1, H, W, 2); outside of the image `fill`."
+    dtype = img.dtype if img.is_floating_point() else float32
+    out_h, out_w = grid.shape[1:3]
     grid = grid.to(dtype=dtype, device=img.device)
     flat = img.reshape(-1, *img.shape[-3:]).to(dtype)
     grid = grid.expand(flat.shape[0], out_h, out_w, 2)
@@ -605,3 +618,7 @@ def invert(img: Any) -> Any:
         return _bound(img.dtype) - img
     _need_image(img)
     return pillow("ImageOps").invert(img)
+
+
+from ._filters import adjust_sharpness, autocontrast, equalize, gaussian_blur, posterize, solarize  # noqa: E402
+from ._warps import affine, elastic_transform, perspective  # noqa: E402
