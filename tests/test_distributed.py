@@ -365,6 +365,32 @@ def test_a_job_of_one(alone):
     assert sorted(sampler) == [0, 1, 2, 3, 4]
 
 
+def test_a_batch_over_several_devices():
+    """Replicas on several devices (here all the CPU) give the gradients of one module."""
+    from numtorch.nn.parallel import data_parallel, gather, parallel_apply, replicate, scatter
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2)).eval()
+    cell = nn.LSTM(3, 2, batch_first=True)
+    torch.testing.assert_close(data_parallel(cell, torch.ones(4, 2, 3), ["cpu"] * 2)[0],
+                               cell(torch.ones(4, 2, 3))[0])
+    x = torch.randn(5, 3)
+    data_parallel(net, x, ["cpu", "cpu"]).square().sum().backward()
+    grads = [p.grad.clone() for p in net.parameters()]
+    net.zero_grad()
+    net(x).square().sum().backward()
+    for g, p in zip(grads, net.parameters()):
+        torch.testing.assert_close(g, p.grad)
+    assert [p.shape[0] for p in scatter(x, ["cpu"] * 2)] == [3, 2] and scatter("a", ["cpu"] * 2) == ["a", "a"]
+    parts = scatter(({"x": x, "n": 1},), ["cpu"] * 2)
+    assert parts[1][0]["n"] == 1 and torch.equal(parts[1][0]["x"], x[3:])
+    whole = gather([{"y": x[:3]}, {"y": x[3:]}], "cpu")
+    assert torch.equal(whole["y"], x)
+    with torch.no_grad():
+        a, b = parallel_apply(replicate(net, ["cpu"] * 2), [(x[:2],), (x[2:],)])
+    assert not b.requires_grad and torch.equal(torch.cat([a, b]), net(x))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        parallel_apply([net, net], [x, x.t()])
+
+
 def test_data_parallel():
     model = nn.DataParallel(nn.Linear(2, 1))
     assert list(model.state_dict()) == ["module.weight", "module.bias"] and model.device_ids == []
@@ -493,3 +519,32 @@ def test_tensors_travel_as_shared_memory(dtype):
     assert w.is_shared() and isinstance(w, nn.Parameter)
     with pytest.raises(RuntimeError, match="Cowardly refusing to serialize non-leaf tensor"):
         here.send(w * 2)
+
+
+def test_tensors_of_a_gpu_go_through_the_host(alone, monkeypatch):
+    pytest.importorskip("greenlet")
+    from numtorch.kernels.cuda import runtime
+    monkeypatch.setenv("NUMTORCH_CUDA", "emulate")
+    monkeypatch.setattr(runtime, "_emulated", None)
+    monkeypatch.setattr(torch.cuda, "_initialized", False)
+    monkeypatch.setattr(torch.cuda, "_streams", [])
+    dist.init_process_group("nccl", init_method="tcp://localhost:1", rank=0, world_size=1)
+    x = torch.arange(4.0).cuda()
+    parts = [torch.zeros(2).cuda()]
+    dist.all_gather(parts, x[::2])
+    dist.all_reduce(x, dist.ReduceOp.AVG)
+    assert parts[0].tolist() == [0, 2] and x.tolist() == [0, 1, 2, 3] and x.is_cuda
+
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            return x * self.weight
+
+    layer = Scale().cuda()
+    for model in (DistributedDataParallel(layer, device_ids=[0]), nn.DataParallel(layer)):
+        layer.zero_grad()
+        model(torch.ones(3, 2)).sum().backward()
+        assert layer.weight.grad.tolist() == [3, 3] and model.device_ids == [0]

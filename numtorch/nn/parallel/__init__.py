@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .data_parallel import DataParallel, data_parallel
+from .data_parallel import DataParallel, data_parallel, parallel_apply, replicate
+from .scatter_gather import gather, scatter
 
 if TYPE_CHECKING:
     from .distributed import DistributedDataParallel as DistributedDataParallel
@@ -18,4 +19,5 @@ def __getattr__(name: str) -> Any:
     return module if name == "distributed" else module.DistributedDataParallel
 
 
-__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel", "gather", "parallel_apply",
+           "replicate", "scatter"]

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ... import Tensor, devices, distributed, empty, no_grad, tensor
+from ... import Tensor, distributed, empty, no_grad, tensor
 from ...autograd.modes import state
 from ...distributed.group import ReduceOp, Work
 from ..modules.module import Module
+from .scatter_gather import scatter_kwargs
 
 __all__ = ["DistributedDataParallel"]
 
@@ -152,9 +153,8 @@ class DistributedDataParallel(Module):
         if self.require_forward_param_sync and self.broadcast_buffers and self._buffers_to_send:
             self._take(self._buffers_to_send)
         if self.device_ids:
-            from .data_parallel import _moved
-            device = devices.device("cuda", self.device.index or 0)
-            inputs, kwargs = _moved(inputs, device), _moved(kwargs, device)
+            args, named = scatter_kwargs(inputs, kwargs, [self.device])
+            inputs, kwargs = (args[0], named[0]) if args else ((), {})
         out = self.module(*inputs, **kwargs)
         if state.grad:
             self.require_forward_param_sync = self.require_backward_grad_sync
