@@ -4,8 +4,7 @@ A nest (nest.py) becomes one function of straight loops: no bounds checks, no re
 iterations are free of each other are vector code from the start, the last elements under a mask, so LLVM has
 no loop to analyse and compiles fast. Arithmetic has no fast-math flag and means what the Python text means
 under numba's rules, bit for bit. Device functions
-(special.py) are translated from their Python by device.py. What this printer lacks, such as complex
-transcendental functions, raises Unprintable; those kernels are compiled by numba."""
+(special.py) are translated from their Python by device.py. Complex transcendental functions are numba's."""
 from __future__ import annotations
 
 import functools
@@ -41,8 +40,17 @@ LIBRARY = {"lgamma": 1, "hypot": 2, "nextafter": 2, "expm1": 1, "log1p": 1, "erf
 Value = Any  # the name of a value, or (real, imaginary) of a complex one
 
 
+# Operations of complex numbers for which this printer has no form and numba has one.
+NUMBA = frozenset({"**", "sqrt", "exp", "log", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
+                   "cosh", "tanh", "asinh", "acosh", "atanh"})
+
+
 class Unprintable(Exception):
-    """This printer has no form for something in the kernel; numba compiles it."""
+    """There is no form for something in the kernel. `numba`: it has one."""
+
+    def __init__(self, text: str, numba: bool = False):
+        super().__init__(text)
+        self.numba = numba
 
 
 def constant(value, dtype: str) -> Value:
@@ -178,7 +186,7 @@ class Code:
         if op == "*":
             (x, y), (u, v) = a, b
             return f("-", f("*", x, u), f("*", y, v)), f("+", f("*", x, v), f("*", y, u))
-        raise Unprintable(f"{op} of complex numbers")
+        raise Unprintable(f"{op} of complex numbers", op in NUMBA)
 
     def _shift(self, op: str, dtype: str, a: str, b: str) -> str:
         """Shifts in 64 bits where the count may reach the width of the type."""
@@ -276,7 +284,7 @@ class Code:
     def math(self, name: str, dtype: str, args: Sequence[Value]) -> str:
         """math.NAME of floats of one type."""
         if dtype not in FLOATS:
-            raise Unprintable(f"{name} of {dtype}")
+            raise Unprintable(f"{name} of {dtype}", name in NUMBA)
         t = self.type(dtype)
         if name == "fmod":
             return self.new(f"frem {self.fast}{t} {args[0]}, {args[1]}")
@@ -905,8 +913,8 @@ def _printed(nest: Nest) -> Module:
 
 def compile(nests: Sequence[Nest]) -> list[jit.Native]:
     """Native kernels for nests; each is compiled once, in one module with the others that are new, and kept
-    on disk under its content's hash. Where this printer has no form for something in a nest, and where the
-    JIT is off or checks indices, that nest goes through its Python text."""
+    on disk under its content's hash. Nests with an operation in NUMBA, and all where the JIT is off or checks
+    indices, go through their Python text."""
     if jit.DISABLED or jit.CHECKED:
         return [n.text().native() for n in nests]
     made: dict[str, tuple[Nest, Module]] = {}
@@ -915,6 +923,8 @@ def compile(nests: Sequence[Nest]) -> list[jit.Native]:
         try:
             module = _printed(nest)
         except Unprintable as e:
+            if not e.numba:
+                raise jit.KernelError(f"the kernel {nest.name!r} has no form: {e}") from e
             if jit.DEBUG:
                 print(f"numtorch: {nest.name} goes through numba: {e}", file=sys.stderr)
             keys.append(None)
