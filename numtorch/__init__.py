@@ -112,7 +112,7 @@ _LAZY = ("_C", "_dynamo", "accelerator", "amp", "autograd", "compiler", "cpu", "
          "multiprocessing", "onnx", "profiler", "quantization", "quasirandom", "serialization", "signal",
          "torch_version", "vision", "xpu")
 _FROM = {"load": ".serialization", "save": ".serialization", "compile": ".compiler", "vmap": ".func",
-         "GradScaler": ".amp", **dict.fromkeys((
+         "GradScaler": ".amp", "Future": ".futures", **dict.fromkeys((
              "autocast autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache "
              "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
              "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype "
@@ -137,7 +137,8 @@ def __getattr__(name: str):
             if error.name != f"{__name__}.{name}":
                 raise
     from .absent import FUNCTIONS, missing
-    raise AttributeError(missing(f"module 'torch' has no attribute '{name}'", name, FUNCTIONS))
+    raise AttributeError(missing(f"module 'torch' has no attribute '{name}'", name, FUNCTIONS, [*globals(),
+                                                                                                *_FROM]))
 
 
 __all__ = [*[_n for _n in globals() if not _n.startswith("_")], *_FROM]

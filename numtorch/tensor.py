@@ -80,7 +80,7 @@ class Tensor(metaclass=_TensorType):
             return _DEFAULTS[name]
         from .absent import METHODS, missing
         words = f"'{type(self).__name__}' object has no attribute '{name}'"
-        raise AttributeError(missing(words, name, METHODS))
+        raise AttributeError(missing(words, name, METHODS, dir(type(self))))
 
     # ------------------------------------------------------------------------------------------ construction
     def alias(self) -> Tensor:

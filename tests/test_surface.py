@@ -20,6 +20,15 @@ def test_names_that_are_missing_say_so():
     assert not hasattr(t, "nonsense") and not hasattr(x, "to_sparse")
 
 
+def test_the_nearest_name_is_told():
+    assert absent.missing("no x", "conv2", "conv2", ["conv2d", "relu"]) == (
+        "no x: PyTorch has it, numtorch does not; the nearest name here is 'conv2d'")
+    with pytest.raises(AttributeError, match="'scaled_mm': PyTorch has it, numtorch does not"):
+        assert t.nn.functional.scaled_mm
+    with pytest.warns(FutureWarning, match="assert_allclose"):
+        t.testing.assert_allclose(t.ones(2), [1, 1])
+
+
 def test_every_public_name_of_pytorch_is_known():
     torch = pytest.importorskip("torch")
     known = {*absent.METHODS.split(), *dir(t.Tensor)}

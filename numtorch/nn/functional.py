@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 from .. import ops as _ops
+from ..overrides import handle_torch_function as handle_torch_function
+from ..overrides import has_torch_function as has_torch_function
+from ..overrides import has_torch_function_unary as has_torch_function_unary
+from ..overrides import has_torch_function_variadic as has_torch_function_variadic
 from .linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
 
 globals().update(_ops.names["nn.functional"])
@@ -11,4 +15,6 @@ for _name in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2
 
 
 def __getattr__(name: str):
-    raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'")
+    from ..absent import FUNCTIONAL, missing
+    words = f"module 'torch.nn.functional' has no attribute '{name}'"
+    raise AttributeError(missing(words, name, FUNCTIONAL, globals()))

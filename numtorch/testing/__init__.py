@@ -82,3 +82,16 @@ def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=
     if exclude_zero:
         t[t == 0] = 1
     return t.requires_grad_(requires_grad)
+
+
+def assert_allclose(actual, expected, rtol=None, atol=None, equal_nan=True, msg="") -> None:
+    """assert_close of what need not be tensors, of any dtypes (deprecated)."""
+    import warnings
+
+    from .. import as_tensor
+    warnings.warn("`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a "
+                  "future "
+                  "release. Please use `torch.testing.assert_close()` instead.", FutureWarning, stacklevel=2)
+    actual = as_tensor(actual)
+    expected = as_tensor(expected, dtype=actual.dtype)
+    assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, msg=msg or None)
