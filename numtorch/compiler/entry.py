@@ -19,11 +19,12 @@ from .environment import alike, modes
 from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
-from .number import computed, evaluate, varies
+from .number import Int, computed, evaluate, varies
 from .program import Program
 
 PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
 programs: dict[tuple, Program] = {}
+VALUES = "values"  # under this name stand the program's numbers beside those they are made of
 
 
 def program_of(graph: Graph, donated: Sequence[tuple[int, int]] = ()) -> Program:
@@ -155,7 +156,7 @@ class Entry:
         """The places that must hold what they held."""
         return self.environment.fixed(self.skip)
 
-    def fits(self, leaves: Sequence[Any]) -> dict[int, Any] | None:
+    def fits(self, leaves: Sequence[Any]) -> dict[Any, Any] | None:
         """Where the guards hold for these arguments, the values of the numbers that vary (see look)."""
         if len(leaves) != len(self.leaves):
             return None
@@ -184,17 +185,14 @@ class Entry:
             seen = {id(leaves[i].storage) for i in self.distinct}
             if len(seen) != len(self.distinct):
                 return None
-        known: dict[int, Any] = {}
+        known: dict[Any, Any] = {}
         if self.numbers:
             try:
                 known = self.look(leaves)
-                for fn, args, outcome in self.decisions:
-                    if not alike(fn(*[evaluate(a, known) for a in args]), outcome):
-                        return None
-                for v in self.numbers:
-                    n = evaluate(v, known)
-                    if type(n) is int and not -(1 << 63) <= n < 1 << 63:
-                        return None
+                values = self.values(known)
+                if values is None or not all([-(1 << 63) <= values[i] < 1 << 63 for i in self.whole]):
+                    return None
+                known[VALUES] = values
             except Exception:  # the function's own code is to raise it
                 return None
         return known
@@ -221,17 +219,22 @@ class Entry:
         return eval(f"lambda leaves: [{', '.join(parts)}]", space)
 
     @cached_property
-    def values(self) -> Callable[[dict[Any, Any]], list]:
-        """What gives the program's numbers."""
-        return computed(self.numbers)
+    def values(self) -> Callable[[dict[Any, Any]], list | None]:
+        """What gives the program's numbers; None where the function would have decided otherwise."""
+        return computed(self.numbers, self.decisions)
 
-    def run(self, leaves: Sequence[Any], known: dict[int, Any]) -> Any:
+    @cached_property
+    def whole(self) -> list[int]:
+        """Which of the program's numbers are ints that vary."""
+        return [i for i, v in enumerate(self.numbers) if type(v) is Int]
+
+    def run(self, leaves: Sequence[Any], known: dict[Any, Any]) -> Any:
         """Compute: no dispatch, no tape but one node. `known`: what `fits` has found."""
         storages = self.storages(leaves)
         arrays = [s.array for s in storages]
         numbers = self.program.numbers
         if self.numbers:
-            numbers = self.values(known)
+            numbers = known[VALUES]
         got = self.program.run(arrays, numbers)
         for i, o in self.writes:
             a, b = arrays[i], got[o]

@@ -21,6 +21,7 @@ import numpy as np
 from .. import layouts
 from ..autograd.modes import state
 from ..kinds.pointwise import PLAIN
+from .environment import alike
 from .polynomial import Atom, Polynomial, divided
 
 # Code that looks things up by shapes that may vary: to it two of them are the same if their expressions are.
@@ -183,16 +184,22 @@ def formulas(numbers: Sequence[Any], sources: Mapping[Atom, str], guards: Iterab
             return atom(v.expr) if type(v.expr) is Atom else held(call(v.expr[0], v.expr[1:]))
         return f"({v!r})" if type(v) in (int, bool) or type(v) is float and v - v == 0 else name(v)
     for fn, args, outcome in decisions:
-        terms.append(f"({call(fn, args)}) == {text(outcome)}")
+        said = f"({call(fn, args)}) is {outcome}" if type(outcome) is bool else \
+            f"{name(alike)}({call(fn, args)}, {name(outcome)})"
+        if said not in terms:
+            terms.append(said)
     out = [text(v) for v in numbers]
     return f"lambda env: [{', '.join(out)}] if {' and '.join(terms) or True} else None", named
 
 
-def computed(numbers: Sequence[Any]) -> Callable[[Mapping[Any, Any]], list]:
-    """A function that gives the values of Numbers for those of their atoms: evaluate() of all, made ready."""
-    found = sorted(set().union(*map(atoms, numbers)), key=lambda a: a.serial)
+def computed(numbers: Sequence[Any],
+             decisions: Sequence[tuple]) -> Callable[[Mapping[Any, Any]], list | None]:
+    """A function that gives the values of Numbers for those of their atoms: evaluate() of all, made ready;
+    None where a decision would be another one."""
+    asked = [*numbers, *[a for _, args, _ in decisions for a in args]]
+    found = sorted(set().union(*map(atoms, asked)), key=lambda a: a.serial)
     space = {f"a{i}": a for i, a in enumerate(found)}
-    text, named = formulas(numbers, {a: f"env[{n}]" for n, a in space.items()}, (), (), space)
+    text, named = formulas(numbers, {a: f"env[{n}]" for n, a in space.items()}, (), decisions, space)
     return eval(text, named)
 
 
