@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("greenlet")
-import numtorch  # noqa: F401  (fills the registry)
+import numtorch  # fills the registry too
 from numtorch import dispatch, kinds
 from numtorch import dtypes as D
 from numtorch.devices import device
@@ -257,6 +257,23 @@ def test_backend_reduces_rows_and_columns(emulated):
         emulated.reduce(("sum", across), "f", fold_of("sum"), O("x", "float32", -1 if across else 1),
                         O("out", "float32"), "float32", 1, 1, rows, length, across, args)
         np.testing.assert_allclose(emulated.download(out), x.sum(axis=axis), rtol=1e-5, atol=1e-5)
+
+
+def test_an_update_is_a_launch_for_each_parameter(emulated):
+    params = [numtorch.randn(n) for n in (5, 40)]
+    mine = [on_device(p.clone()).requires_grad_() for p in params]
+    for p in params:
+        p.requires_grad_()
+    a, b = numtorch.optim.AdamW(params), numtorch.optim.AdamW(mine)
+    for _ in range(2):
+        for p, q in zip(params, mine):
+            p.grad = numtorch.randn(p.shape)
+            q.grad = on_device(p.grad)
+        before = emulated.device.launches
+        a.step(), b.step()
+    assert emulated.device.launches == before + 2
+    for p, q in zip(params, mine):
+        np.testing.assert_array_equal(from_device(q), ndarray_of(p.detach()))
 
 
 def test_block_reduce_wants_whole_warps():

@@ -216,7 +216,7 @@ def test_a_compiled_step_is_one_launch():
         step(), other.step()
     assert all(torch.equal(p, q) for p, q in zip(params, twin))
     assert sorted(map(len, program(step).launched)) == [1, 7]  # the count of steps, the parameters
-    assert "are one launch of one kernel" in str(step.explain())
+    assert "one launch for 1 to 7" in str(step.explain())
     space = {}
     exec(compile(step.source(), "<source>", "exec"), space)
     inputs = [np.arange(v.numel, dtype=v.dtype.numpy) / 7 for v in step.entries[0].program.graph.inputs]

@@ -89,7 +89,7 @@ class Program:
         at = 0
         for b in self.launched:
             if n < at + len(b):
-                return f"{at} to {at + len(b) - 1} are one launch of one kernel" if len(b) > 1 else ""
+                return f"one launch for {at} to {at + len(b) - 1}" if len(b) > 1 else ""
             at += len(b)
         raise IndexError(n)
 
