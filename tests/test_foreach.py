@@ -291,7 +291,7 @@ def test_foreach_functions(launches):
     with pytest.raises(RuntimeError, match="Tensor list must have at least one tensor."):
         torch._foreach_abs([])
     with pytest.raises(AttributeError):
-        torch._foreach_nothing
+        torch._foreach_nothing()
 
 
 def test_averages(launches):
