@@ -27,7 +27,6 @@ from .emit import (
 from .expr import Block, Expr, Slot, at, inline, load, stored
 from .nest import Do, For, Let, Nest, Set, Statement, Store, do, name
 
-
 # A program of so few steps is printed for several rows of a tile at once.
 SHORT = 8
 # A value of so many operations (an exponential has 25) costs more than to store and load it.
@@ -133,9 +132,9 @@ def _keepers(program: Sequence[Step], outs: Sequence[Operand], sweeps: Sequence[
         if not early:
             continue
         c = max(early)
-        first, last = sweeps[program[c].level], sweeps[s.level]
-        if first is None or last is None or first.loops != 1 or last.loops != 1 \
-                or dict(last.steps)[o.name] != 1:
+        between = sweeps[program[c].level:s.level + 1]
+        if any(sweep is None or sweep.loops != 1 for sweep in between) or \
+                dict(sweeps[s.level].steps)[o.name] != 1:  # type: ignore[union-attr]
             continue
         later = [t.args[0] for t in program if t.level > program[c].level + (t.kind == "fold")
                  and (t.kind == "fold" or (t.kind == "store" and t.full))]
@@ -195,7 +194,7 @@ def rows(title: str, program: Sequence[Step], ins: Sequence[Operand], scalars: S
         if sweep is None:
             continue
         keep = {i: o for i, o in keepers.items() if program[i].level == p}
-        kinds = {**dict(sweep.steps), **{o.name: 1 for o in keep.values()}}
+        kinds = {**{o.name: 1 for o in [*kept.values(), *keep.values()]}, **dict(sweep.steps)}
         lead = f"w{p}_" if sweep.loops > 1 else "p_"
 
         def index(o: Operand, p=p, kinds=kinds, lead=lead) -> Expr:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import devices
 from . import dtypes as D
-from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge, hooked, typed, watched
+from .autograd.engine import FREED, Handle, Meta, Node, Output, backward, edge, hooked, opened, typed, watched
 from .autograd.modes import state
 from .layouts import Layout, Size, contiguous
 from .memory_format import contiguous_format, preserve_format
@@ -544,7 +544,7 @@ class Tensor(metaclass=_TensorType):
         """Keep the gradient of this non-leaf tensor in `.grad`."""
         if not self._requires:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        node = edge(self)
+        node = opened(edge(self))
         if node is self:
             return
         real, i = (node.node, node.index) if isinstance(node, Output) else (node, 0)
@@ -562,7 +562,7 @@ class Tensor(metaclass=_TensorType):
         """Call `hook(grad)` when this tensor's gradient is ready; what it returns replaces the gradient."""
         if not self._requires:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        e = edge(self)
+        e = opened(edge(self))
         if e is self:
             if not self._hooks:
                 self._hooks = {}

@@ -446,3 +446,46 @@ def test_numbers_that_vary_are_not_used_unseen(fn):
         want = fn(T.arange(12.0).reshape(6, 2), k)
         T.manual_seed(0)
         same(want, compiled(T.arange(12.0).reshape(6, 2), k))
+
+
+def test_a_costly_value_kept_for_three_passes():
+    """It is folded in the first, read by the fold of the second and stored by the third."""
+    def f(x):
+        e = (x * x).sigmoid().exp()
+        a = e.sum(-1, True)
+        return e / ((e - a) * (e + a)).sum(-1, True)
+    compiled = T.compile(f)
+    for _ in range(2):
+        x = T.randn(7, 300)
+        same(f(x), compiled(x))
+
+
+def test_a_result_that_another_one_depends_on():
+    """Its gradient may be asked for, kept, hooked."""
+    w = T.ones(3, requires_grad=True)
+
+    def f(x):
+        a = w * x
+        b = a * a
+        return a, b, b + a.exp(), ((b + a) * w).sum()
+
+    def retained(a, b, c, d):
+        a.retain_grad()
+        d.backward()
+        return a.grad, w.grad
+
+    def hooked(a, b, c, d):
+        b.register_hook(lambda g: g * 3)
+        (d * 2 + c.sum()).backward()
+        return w.grad
+    uses = [lambda a, b, c, d: T.autograd.grad(d, [a, b, w]),
+            lambda a, b, c, d: T.autograd.grad(c.sum(), [a, w]),
+            retained, hooked, lambda a, b, c, d: d.backward(inputs=[a]) or (a.grad, w.grad)]
+    compiled = T.compile(f)
+    for use in [*uses, *uses]:
+        found = []
+        for g in (f, compiled):
+            w.grad = None
+            found.append(use(*g(T.tensor([1.0, 2.0, 3.0]))))
+        same(found[0], found[1])
+    assert len(compiled.entries) == 1, compiled.notes

@@ -210,7 +210,7 @@ def same(a, b, where: str) -> None:
     if isinstance(a, torch.Tensor):
         assert a.dtype is b.dtype and a.shape == b.shape, (where, a, b)
         assert a.stride() == b.stride() or a.numel() == 0, (where, a.shape, a.stride(), b.stride())
-        assert a.requires_grad == b.requires_grad and (a._node is None) == (b._node is None), (where, a, b)
+        assert a.requires_grad == b.requires_grad and a.is_leaf == b.is_leaf, (where, a, b)
         x, y = a.detach().contiguous(), b.detach().contiguous()
         if a.dtype.is_floating_point:
             word = {2: np.int16, 4: np.int32, 8: np.int64}[a.element_size()]

@@ -257,7 +257,7 @@ def typed(node: Node) -> Node:
 class Output:
     """The edge to result `index` of a node with several results."""
 
-    __slots__ = ("node", "index")
+    __slots__ = ("node", "index", "__weakref__")
 
     def __init__(self, node: Node, index: int):
         self.node, self.index = node, index
@@ -305,6 +305,14 @@ class Handle:
         self.remove()
 
 
+def opened(e: Any) -> Any:
+    """An edge at which the gradient will be looked at. A node that does not know it, because it stands for
+    several operations, lets those take its place."""
+    if type(e) is Output and e.node.extra and "open" in e.node.extra:
+        e.node.extra["open"](e.node)  # type: ignore[operator]
+    return e
+
+
 def edge(t: Tensor):
     """Where a gradient for `t` goes."""
     if not t._requires:
@@ -324,7 +332,7 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
     hooks after its accumulation gets its gradient once every edge to it has delivered, others at the end."""
     wanted: dict[Any, Any] = {}
     if targets is not None:
-        for e in targets:
+        for e in [opened(e) for e in targets]:
             place = (e.node, e.index) if type(e) is Output else (e, 0) if isinstance(e, Node) else (id(e), -1)
             wanted[place] = None
         needed = _reaching(roots, wanted)

@@ -1,17 +1,19 @@
 """What a compiled call does where its guards hold: one program, results put in place, one tape node."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import FREED, Node, Output, edge
-from ..autograd.modes import INFERENCE, state
-from ..dispatch import fresh
+from ..autograd.engine import FREED, Node, Output, edge, stamp_of
+from ..autograd.modes import state
+from ..dispatch import UNRECORDED, fresh
+from ..dtypes import FLOAT
 from ..kernels import jit
-from ..layouts import Layout
+from ..layouts import Layout, contiguous
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import tree_unflatten
@@ -59,22 +61,21 @@ class Backward:
 
     name = node_name = "CompiledFunctionBackward"
 
-    def __init__(self, program: Any, saved: Sequence[int], arrive: Sequence[int],
+    def __init__(self, program: Any, saved: Sequence[tuple], metas: Sequence[tuple],
                  given: Sequence[tuple | None]):
-        # positions in the program's inputs of saved values and cotangents; per edge, its output or -1
-        self.program, self.saved, self.arrive, self.given = program, saved, arrive, given
-        self.metas: list[tuple] = []
+        # of saved values: place, type; of cotangents: layout, type; per edge: output, layout, type
+        self.program, self.saved, self.metas, self.given = program, saved, metas, given
 
     def backward(self, node: Node, grads: Sequence[Any]) -> list:
         if state.grad:
             raise RuntimeError("torch.compile with aot_autograd does not currently support double backward")
         known = node.known()
-        arrays: list[Any] = [None] * (len(self.saved) + len(self.arrive))
-        for i, at in enumerate(self.saved):
-            t = known[f"s{i}"]
-            arrays[at] = t.storage.array
-        for at, g, (layout, dtype) in zip(self.arrive, grads, self.metas):
-            arrays[at] = _dense(g, layout, dtype)
+        arrays: list[Any] = []
+        for i, (_, dtype) in enumerate(self.saved):
+            a = known[f"s{i}"].storage.array
+            arrays.append(a if a.dtype == dtype.numpy else a.view(dtype.numpy))
+        for g, (layout, dtype) in zip(grads, self.metas):
+            arrays.append(_dense(g, layout, dtype))
         got = self.program.run(arrays, known.get("numbers", self.program.numbers))
         out: list[Tensor | None] = []
         for place in self.given:
@@ -123,6 +124,87 @@ def _dense(g: Tensor | None, layout: Layout, dtype):
     return t.storage.array
 
 
+class Level:
+    """A node that replays put on the tape: `results` that it makes, `backward` with what it needs, `watched`
+    (inputs and outputs that eager mode would have saved as well, so that they must not change), `edges`:
+    ("arg", leaf), ("tensor", t) or ("level", part, result in it).
+
+    Where results depend on each other, `parts` are levels too, the lowest first, whose gradients end at the
+    results of those below. They take the node's place once somebody wants to see the gradient of such a
+    result, which the node alone does not know."""
+
+    def __init__(self, results: Sequence[int], backward: Backward, watched: Sequence[tuple],
+                 edges: Sequence[tuple]):
+        self.results, self.backward, self.watched, self.edges = results, backward, list(watched), edges
+        self.parts: list[Level] = []
+
+    def join(self) -> None:
+        """Save what the parts need, too."""
+        known = {w for w, _ in [*self.backward.saved, *self.watched]}
+        for part in self.parts:
+            for w, d in [*part.backward.saved, *part.watched]:
+                if w not in known:
+                    known.add(w)
+                    self.watched.append((w, d))
+
+    def node(self, find: Callable[[tuple], Storage], to: Callable[[tuple], Any], number: Callable) -> Node:
+        """The node. `find` gives the storage of an input or output, `to` where an edge leads, `number` the
+        value of a Number."""
+        backward = self.backward
+        saved = [_block(find(where), dtype) for where, dtype in [*backward.saved, *self.watched]]
+        values = {}
+        if backward.program.follows:
+            values["numbers"] = [number(v) for v in backward.program.numbers]
+        names = tuple([f"s{i}" for i in range(len(saved))])
+        edges = tuple(map(to, self.edges))
+        return Node(backward, edges, None, names, tuple(saved), values, len(self.results))
+
+    def attach(self, results: Sequence[Any], leaves: Sequence[Any], find: Callable[[tuple], Storage],
+               number: Callable) -> None:
+        """Give the results their node."""
+        to = lambda e: edge(leaves[e[1]] if e[0] == "arg" else e[1])
+        node = self.node(find, to, number)
+        outs = [node] if len(self.results) == 1 else [Output(node, k) for k in range(len(self.results))]
+        for i, out in zip(self.results, outs):
+            results[i]._requires, results[i]._node = True, out
+        if self.parts:
+            refs = [weakref.ref(out) for out in outs]
+            node.extra = {"open": lambda n: self.open(n, refs, number)}  # type: ignore[dict-item]
+
+    def open(self, node: Node, refs: Sequence[Any], number: Callable) -> None:
+        """Put the parts' nodes in the place of the node: the ends of the edges that lead to it move."""
+        if node.saved is None:
+            return
+        node.extra = None
+        where = {w: t for (w, _), t in zip([*self.backward.saved, *self.watched], node.saved)}
+        ends = dict(zip(self.edges, node.edges))
+        versions = dict(zip(where, node.versions))
+        below: list[Node] = []
+
+        def to(e: tuple) -> Any:
+            if e[0] != "level":
+                return ends[e]
+            return Output(below[e[1]], e[2]) if below[e[1]].outputs > 1 else below[e[1]]
+        for n, part in enumerate(self.parts):
+            made = part.node(lambda w: where[w].storage, to, number)
+            made.versions = [versions[w] for w, _ in [*part.backward.saved, *part.watched]]
+            made.seq = node.seq + n / len(self.parts)  # type: ignore[assignment]
+            below.append(made)
+            for k, i in enumerate(part.results):
+                out = refs[list(self.results).index(i)]()
+                if out is not None:
+                    out.node, out.index = made, k
+
+
+def _block(s: Storage, dtype: Any) -> Tensor:
+    """All of a block of memory."""
+    t = object.__new__(Tensor)
+    t.storage, t.dtype = s, dtype
+    t.layout = contiguous((s.nbytes // dtype.itemsize,))
+    t._requires, t._node, t._base, t._views = False, None, None, None
+    return t
+
+
 class Entry:
     """One specialisation: its guards, its program, and what to make of the program's outputs."""
 
@@ -139,10 +221,12 @@ class Entry:
         self.results: list[tuple] = []         # how each result leaf is made
         self.result_spec: Any = None
         self.slots: list[tuple] = []           # (slot, how)
-        self.backward: Backward | None = None
-        self.saved: list[tuple] = []           # per saved value: ("in", i) or ("out", j), layout, dtype
-        self.edges: list[tuple] = []           # ("arg", leaf) or ("tensor", t)
-        self.distinct: list[int] = []          # argument leaves whose storages must differ
+        self.shown = 0                         # how many of them the function returns
+        self.level: Level | None = None        # the node of the tape
+        self.views: list[tuple] = []           # (result, how its base is found, its stamp then)
+        self.alone: list | None = None         # which tensor arguments are one, or reachable otherwise
+        self.linked: list[tuple] = []          # leaves that share the memory of tensors that are reachable
+        self.apart = False                     # whether the storages of all inputs must differ
         self.numbers: list = []                # of the program, where some are Numbers
         self.followed: list[tuple] = []        # (atom, slot or leaf, type) of numbers that vary
         self.reads: list[tuple] = []           # (atom, its program, Ref) of what item() reads
@@ -151,6 +235,11 @@ class Entry:
         self.names: list[str] = []             # of the argument leaves
         self.environment: Any = None
         self.skip: set[int] = set()            # ids of slots that the guard leaves out
+
+    @property
+    def backward(self) -> Backward | None:
+        """The backward program."""
+        return None if self.level is None else self.level.backward
 
     def fixed(self) -> list:
         """The places that must hold what they held."""
@@ -164,14 +253,24 @@ class Entry:
             if type(x) is not kind:
                 return None
             if want[0] == "tensor":
-                layout, dtype, grad = want[1:]
-                if x.dtype is not dtype or x.requires_grad is not grad or not (
-                        x.layout is layout or x.layout == layout) or type(x.storage) is not Storage:
+                layout, dtype, grad, inferred, attributes, bare = want[1:]
+                if x.dtype is not dtype or x._requires is not grad or not (
+                        x.layout is layout or x.layout == layout) or type(x.storage) is not Storage or (
+                        x.storage.version < 0) is not inferred:
+                    return None
+                if (attributes or x.__dict__) and not same(x.__dict__, attributes) or grad and (
+                        x._node is None and x.grad is None) is not bare:
                     return None
             elif want[0] == "same":
                 if x is not want[1]:
                     return None
             elif want[0] != "any" and x is not want[1] and not alike(x, want[1]):
+                return None
+        if self.alone is not None:
+            if self.alone != pattern(leaves, self.environment.tensors):
+                return None
+        for k, t in self.linked:
+            if leaves[k].storage is not t.storage:
                 return None
         if self.modes != modes() or not self.guard():
             return None
@@ -181,9 +280,9 @@ class Entry:
                 if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
                         or x.dtype is not dtype or x.requires_grad is not grad:
                     return None
-        if self.distinct:
-            seen = {id(leaves[i].storage) for i in self.distinct}
-            if len(seen) != len(self.distinct):
+        if self.apart:  # something is written to
+            storages = self.storages(leaves)
+            if len(set(map(id, storages))) != len(storages):
                 return None
         known: dict[Any, Any] = {}
         if self.numbers:
@@ -248,41 +347,49 @@ class Entry:
         for how in self.results:
             values.append(_result(how, *place))
         slots = [(slot, _result(how, *place)) for slot, how in self.slots]
-        if self.backward is not None:
-            self.attach(values, leaves, storages, got, known)
+        if self.level is not None:
+            written = {o: storages[i] for i, o in self.writes}
+
+            def find(where: tuple) -> Storage:
+                kind, at = where
+                s = storages[at] if kind == "in" else written.get(at) or made.get(at)
+                if s is None:
+                    s = made[at] = Storage(got[at])
+                return s
+            self.level.attach(values, leaves, find, lambda v: evaluate(v, known))
+        for i, base, stamp in self.views:
+            see(values[i], _result(base, *place), stamp)
         for slot, v in slots:
             slot.set(v)
-        return values[0] if self.result_spec is None else tree_unflatten(values, self.result_spec)
-
-    def attach(self, values: Sequence[Any], leaves: Sequence[Any], storages: Sequence[Storage],
-               got: Sequence[Any], known: dict[int, Any]) -> None:
-        """Put the node of this call on the tape."""
-        saved = []
-        for (kind, at), layout, dtype in self.saved:
-            if kind == "in":
-                t = object.__new__(Tensor)
-                t.storage, t.layout, t.dtype = storages[at], layout, dtype
-                t._requires, t._node, t._base, t._views = False, None, None, None
-                saved.append(t)
-            else:
-                saved.append(tensor_on(got[at], layout, dtype))
-        node, outs = self.node(leaves, saved, lambda v: evaluate(v, known))
-        for k, i in enumerate(outs):
-            values[i].requires_grad = True
-            values[i]._node = node if len(outs) == 1 else Output(node, k)
+        return values[0] if self.result_spec is None else tree_unflatten(values[:self.shown],
+                                                                         self.result_spec)
 
 
-    def node(self, leaves: Sequence[Any], saved: Sequence[Tensor],
-             number: Callable) -> tuple[Node, list[int]]:
-        """(the tape's node of a call, the results that it makes). `number` gives the value of a Number."""
-        backward = self.backward
-        assert backward is not None
-        edges = tuple([edge(leaves[at]) if kind == "arg" else edge(at) for kind, at in self.edges])
-        outs = [i for i, how in enumerate(self.results) if how[-1] is True]
-        numbers = backward.program.numbers
-        values = {"numbers": [number(v) for v in numbers]} if backward.program.follows else {}
-        names = tuple([f"s{i}" for i in range(len(saved))])
-        return Node(backward, edges, None, names, tuple(saved), values, len(outs)), outs
+def pattern(leaves: Sequence[Any], known: Mapping[int, Any]) -> list:
+    """For each tensor among the leaves, the first leaf that is the same, or what the function finds it as;
+    and the first leaf that shares its memory."""
+    at: dict[int, Any] = {}
+    found = []
+    for i, x in enumerate(leaves):
+        if isinstance(x, Tensor):
+            found += [known.get(id(x)) or at.setdefault(id(x), i), at.setdefault(id(x.storage), i)]
+    return found
+
+
+def same(a: dict, b: dict) -> bool:
+    """Whether two dicts hold the same."""
+    return len(a) == len(b) and all(k in b and alike(v, b[k]) for k, v in a.items())
+
+
+def see(t: Tensor, base: Tensor, stamp: int) -> None:
+    """Make `t` a view of `base`, as the tape knows it."""
+    t._base = base
+    if t._requires:
+        t._stamp = stamp_of(base)
+    elif stamp == UNRECORDED or t.dtype.category < FLOAT:
+        t._stamp = stamp
+    else:
+        base.watch(t)
 
 
 def _storage(source: tuple, leaves: Sequence[Any]) -> Storage:
@@ -314,7 +421,7 @@ def _result(how: tuple, leaves: Sequence[Any], storages: Sequence[Storage], got:
         found = made.get(how[1])
         if found is None:  # results that share memory share a storage
             found = made[how[1]] = Storage(got[how[1]])
-            found.version = INFERENCE if kind == "inferred" else 0
+            found.version = how[5]
         s = found
     t = object.__new__(Tensor)
     t.storage, t.layout, t.dtype = s, how[2], how[3]

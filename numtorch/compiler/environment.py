@@ -21,9 +21,10 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dis import opmap
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from itertools import chain
 from math import copysign
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,6 +75,12 @@ def users(root: str) -> bool:
     """Whether a top-level package is the user's, as far as this compiler knows."""
     return root not in LIBRARIES and (root == "__main__" or root not in sys.stdlib_module_names) \
         and not root.startswith("namedtuple_")
+
+
+class Missing(NamedTuple):
+    """A module that is to be imported."""
+
+    name: str
 
 
 class Slot:
@@ -201,8 +208,7 @@ class Environment:
         if isinstance(x, Tensor):
             if x.requires_grad and x._node is None:
                 self._slot(x, "grad", x._grad, "grad")
-            if x.__dict__:
-                self._items(x.__dict__)
+            self._items(x.__dict__)
         elif isinstance(x, types.FunctionType):
             self._function(x)
         elif isinstance(x, types.MethodType):
@@ -242,11 +248,11 @@ class Environment:
                 for i, v in enumerate(x):
                     self._slot(x, i, v)
             elif isinstance(x, tuple):
-                self._todo += x
+                self._todo.extend(x)
             elif isinstance(x, set | frozenset):
                 if not isinstance(x, frozenset):
                     self.sets.append((x, set(x)))
-                self._todo += x
+                self._todo.extend(x)
             if kind.__module__ != "builtins":
                 self._object(x, kind)
             elif kind not in SOLID and _conceals(kind):  # type: ignore[arg-type]
@@ -359,6 +365,17 @@ class Environment:
                 self._slot(space, name, space[name])
             if isinstance(space.get(name), types.ModuleType):
                 self._module(space[name], code.co_names)
+        for name in imports_of(code):
+            m = sys.modules.get(name) or sys.modules.get(f"{space.get('__package__')}.{name}")
+            if m is None and find_spec(root_of(name)) is None:
+                self.absent.setdefault(id(sys.modules), (sys.modules, set()))[1].add(name)
+            elif m is None:
+                self.hidden.append(Missing(name))
+            else:
+                if (id(sys.modules), m.__name__) not in self._parts:
+                    self._parts.add((id(sys.modules), m.__name__))
+                    self._slot(sys.modules, m.__name__, m)
+                self._module(m, code.co_names)
         for c in code.co_consts:
             if isinstance(c, types.CodeType):
                 self._reads(c, space)
@@ -584,6 +601,20 @@ def globals_of(code: types.CodeType) -> tuple[str, ...]:
         if op in shift:
             found[code.co_names[arg >> shift[op]]] = None
     return tuple(found)
+
+
+@lru_cache(4096)
+def imports_of(code: types.CodeType) -> tuple[str, ...]:
+    """The modules that a piece of code imports."""
+    found: list[str] = []
+    text, high = code.co_code, 0
+    for i in range(0, len(text), 2):
+        op, arg = text[i], high << 8 | text[i + 1]
+        high = arg if op == opmap["EXTENDED_ARG"] else 0
+        if op == opmap["IMPORT_NAME"] and code.co_names[arg]:
+            name = code.co_names[arg]
+            found += [name[:k] for k, c in enumerate(name + ".") if c == "."]
+    return tuple(dict.fromkeys(found))
 
 
 @lru_cache(1024)

@@ -99,7 +99,9 @@ def failures(entry: Any, leaves: Sequence[Any]) -> list[str]:
         if type(x) is not kind:
             out.append(f"the type of {name} changed from {kind.__name__} to {type(x).__name__}")
         elif want[0] == "tensor":
-            out += _differs(name, x, *want[1:])
+            out += _differs(name, x, *want[1:4])
+            if (x.storage.version < 0) is not want[4]:
+                out.append(f"{name} was {'' if want[4] else 'not '}made in inference mode")
         elif want[0] == "same" and x is not want[1]:
             out.append(f"{name} is another {type(x).__name__}")
         elif want[0] == "equal" and not alike(x, want[1]):
@@ -131,8 +133,8 @@ def failures(entry: Any, leaves: Sequence[Any]) -> list[str]:
                     break
         except Exception as e:
             out.append(f"a number that the code computes cannot be: {e or type(e).__name__}")
-    places = [id(leaves[i].storage) for i in entry.distinct]
-    if not out and len(set(places)) < len(places):
+    places = [id(s) for s in entry.storages(leaves)] if not out and entry.apart else []
+    if len(set(places)) < len(places):
         out.append("arguments share memory")
     return list(dict.fromkeys(out))
 
@@ -397,7 +399,7 @@ def guards(entry: Any) -> list[str]:
     out = []
     for name, (kind, *want) in zip(entry.names, entry.leaves):
         if want[0] == "tensor":
-            out.append(f"{name}: {'' if kind is Tensor else kind.__name__ + ' '}{_tensor(*want[1:])}")
+            out.append(f"{name}: {'' if kind is Tensor else kind.__name__ + ' '}{_tensor(*want[1:4])}")
         elif want[0] == "any":
             out.append(f"{name}: any {kind.__name__} (an input of the program)")
         else:

@@ -63,6 +63,7 @@ class Tracer:
     def __init__(self, run: Callable[[Graph], list]):
         self.run = run
         self.thread = threading.get_ident()
+        self.lock = threading.RLock()                  # other threads may ask for values
         self.nodes: list[Node] = []
         self.made: list[weakref.ref] = []              # Symbols without memory
         self.met: list[tuple[Storage, Value]] = []     # real storages, with their value before the stretch
@@ -75,6 +76,7 @@ class Tracer:
         self.numbers: dict[tuple[int, int], Any] = {}  # (id of a node, operand) → the Number given there
         self.decisions: list[tuple] = []               # (function, Numbers, outcome) the code acted upon
         self._decided: set[tuple] = set()
+        self.varying: list = []                        # all Numbers that were made meanwhile
         self.sized = False                             # whether sizes may be Numbers
 
     # ------------------------------------------------------------------------------------------ storages
@@ -92,14 +94,15 @@ class Tracer:
 
     def value(self, s: Storage) -> Value:
         """The present content of a storage; a real one becomes a Symbol until the end of the stretch."""
-        if type(s) is Symbol:
-            return held.__get__(s)
-        a = s.array
-        v = Value(None, D.by_numpy.get(a.dtype, D.bfloat16), a.size, a, self, s.device)
-        self.met.append((s, v))
-        s.__class__ = Symbol
-        held.__set__(s, v)
-        return v
+        with self.lock:
+            if type(s) is Symbol:
+                return held.__get__(s)
+            a = s.array
+            v = Value(None, D.by_numpy.get(a.dtype, D.bfloat16), a.size, a, self, s.device)
+            self.met.append((s, v))
+            s.__class__ = Symbol
+            held.__set__(s, v)
+            return v
 
     def bear(self, s: Storage) -> None:
         """A real storage was made on the way, from numbers: a constant of the graph."""
@@ -159,28 +162,33 @@ class Tracer:
     # --------------------------------------------------------------------------------------- what is recorded
     def map(self, plan, values: Sequence[Any], outs: Sequence[Tensor]) -> None:
         """A pointwise plan over tensors and numbers."""
-        self._add("map", plan, [self.ref(v) if isinstance(v, Tensor) else v for v in values], outs)
+        with self.lock:
+            self._add("map", plan, [self.ref(v) if isinstance(v, Tensor) else v for v in values], outs)
 
     def fold(self, op, x: Tensor, dims: tuple, keepdim: bool, dtype, out: Tensor) -> None:
         """A reduction of x over dims."""
-        self._add("fold", op, [self.ref(x)], (out,), (self.settled(dims), self.settled(keepdim), dtype))
+        extra = (self.settled(dims), self.settled(keepdim), dtype)
+        with self.lock:
+            self._add("fold", op, [self.ref(x)], (out,), extra)
 
     def call(self, op, args: dict[str, Any], outs: Sequence[Tensor | None]) -> None:
         """An opaque op."""
-        ins: dict[str, Any] = {}
-        for k, v in args.items():
-            if isinstance(v, Tensor):
-                ins[k] = self.ref(v)
-            elif isinstance(v, list | tuple) and any(isinstance(t, Tensor) for t in v):
-                ins[k] = [self.ref(t) if isinstance(t, Tensor) else t for t in v]
-            else:
-                ins[k] = self.settled(v)
-        self._add("call", op, ins, outs, ("effect",) if "generator" in args else ())
+        with self.lock:
+            ins: dict[str, Any] = {}
+            for k, v in args.items():
+                if isinstance(v, Tensor):
+                    ins[k] = self.ref(v)
+                elif isinstance(v, list | tuple) and any(isinstance(t, Tensor) for t in v):
+                    ins[k] = [self.ref(t) if isinstance(t, Tensor) else t for t in v]
+                else:
+                    ins[k] = self.settled(v)
+            self._add("call", op, ins, outs, ("effect",) if "generator" in args else ())
 
     def fill(self, t: Tensor, number) -> None:
         """The same number everywhere in t."""
         if t.layout.numel:
-            self._add("fill", None, [number], (t,))
+            with self.lock:
+                self._add("fill", None, [number], (t,))
 
     def item(self, t: Tensor) -> Any:
         """The one element of t as a Number, where a few operations on single elements make it; else None."""
@@ -218,20 +226,23 @@ class Tracer:
             raise Unsupported(f"fullgraph=True: {why}")
 
     def ask(self, value: Value) -> Any:
-        """Make memory hold what was recorded, because Python wants to see it. To another thread, what is
-        recorded here has not happened yet: it is given the memory as it is."""
-        if threading.get_ident() != self.thread:
-            for s, before in list(self.met):
-                if before is value or type(s) is Symbol and held.__get__(s) is value:
-                    return before.array
-            raise RuntimeError("a tensor of a function that another thread is compiling was read before its "
-                               "value was computed")
-        self._break(f"{here()}: a value was read")
-        self.flush()
-        return None
+        """Make memory hold what was recorded, because Python wants to see it. Another thread that sees memory
+        from before is given it as it is: what is recorded here has not happened yet."""
+        with self.lock:
+            if threading.get_ident() != self.thread:
+                for s, before in self.met:
+                    if before is value or type(s) is Symbol and held.__get__(s) is value:
+                        return before.array
+            self._break(f"{here()}: a value was read")
+            self.flush()
+            return None
 
     def flush(self) -> None:
         """Run what was recorded; every Symbol becomes a Storage."""
+        with self.lock:
+            self._flush()
+
+    def _flush(self) -> None:
         lazy, state.lazy = state.lazy, None
         try:
             alive = [s for s in (r() for r in self.made) if s is not None and type(s) is Symbol]

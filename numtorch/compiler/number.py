@@ -9,10 +9,13 @@ holds only where that comes out the same.
 and list[i] would take it without asking.)"""
 from __future__ import annotations
 
+import collections
 import contextlib
+import gc
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +39,8 @@ class Float:
 
     def __init__(self, value: float, expr: Any):
         self.value, self.expr = value, expr
+        if state.lazy is not None:
+            state.lazy.varying.append(self)
 
     __class__: Any = property(lambda self: float)
 
@@ -56,6 +61,8 @@ class Int:
 
     def __init__(self, value: int, form: Polynomial):
         self.value, self.form = value, form
+        if state.lazy is not None:
+            state.lazy.varying.append(self)
 
     __class__: Any = property(lambda self: int)
 
@@ -364,6 +371,37 @@ def _install(kind: Any, base: Any) -> None:
 _install(Float, float)
 _install(Int, int)
 PLAIN.update((Float, Int))  # numbers that kernels take as they are
+
+def release(numbers: list) -> None:
+    """Put plain numbers where Numbers are still held: in dicts, lists, attributes, and in tuples in those."""
+    work = [(n, plain(n)) for n in numbers]
+    while work:
+        new = {id(a): b for a, b in work}
+        outer: list[tuple] = []
+        known = [a for a, _ in work]
+        mine = {id(x) for x in (numbers, work, known, new, outer)} | set(map(id, work))
+        for holder in gc.get_referrers(*known):
+            if id(holder) in mine:
+                continue
+            if isinstance(holder, dict):
+                for k, v in list(holder.items()):
+                    if id(v) in new:
+                        dict.__setitem__(holder, k, new[id(v)])
+            elif isinstance(holder, list | collections.deque):
+                for i, v in enumerate(holder):
+                    if id(v) in new:
+                        holder[i] = new[id(v)]
+            elif isinstance(holder, types.CellType):
+                holder.cell_contents = new[id(holder.cell_contents)]
+            elif isinstance(holder, tuple):
+                outer.append((holder, tuple.__new__(type(holder), [new.get(id(v), v) for v in holder])))
+            elif not varies(holder):
+                for base in type(holder).__mro__:
+                    for k, v in vars(base).items():
+                        if isinstance(v, types.MemberDescriptorType) and id(getattr(holder, k, None)) in new:
+                            setattr(holder, k, new[id(getattr(holder, k))])
+        work = outer
+
 
 _MATH = ("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp",
          "expm1", "fabs", "fmod", "gamma", "hypot", "lgamma", "log", "log10", "log1p", "log2", "pow", "sin",

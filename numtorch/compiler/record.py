@@ -8,24 +8,26 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..autograd import anomaly
-from ..autograd.engine import FREED, Node, Output, clock, edge
+from ..autograd.engine import FREED, Node, Output, clock, edge, stamp_of
 from ..autograd.engine import run as reverse
 from ..autograd.function import _FunctionOp
 from ..autograd.modes import state
 from ..dispatch import check_inplace, cpu, written
-from ..layouts import contiguous, like
+from ..layouts import like
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import children, tree_flatten, tree_is_leaf, tree_unflatten
-from . import interpret
+from . import interpret, tape
 from .arguments import Arguments
-from .entry import Argument, Backward, Bound, Entry, freed, program_of
-from .environment import VALUES, Environment, modes
+from .entry import Argument, Backward, Bound, Entry, Level, freed, pattern, program_of, same
+from .environment import VALUES, Environment, Missing, modes
 from .explain import Names, leaf_names, told
 from .graph import Graph, Value
 from .lazy import Symbol, Tracer, held
-from .number import atom_of, follow, following, plain, varies
+from .number import atom_of, follow, following, plain, release, varies
 from .polynomial import Atom
 from .program import Program
 from .watch import Effect, Watch
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .function import Compiled
 
 SMALL = state.small
+STRICT = {"dumps", "dump", "timedelta", "Decimal"}  # functions in C that take Python's own numbers only
+STALE = -2         # the stamp of a view whose history is to be derived from its base's anew
 PATIENCE = 50_000  # new objects between two looks for garbage
 
 
@@ -68,6 +72,7 @@ class Recording:
         followed = self.follow(env) if env is not None and not owner.effects else []
         tracer = self.tracer = Tracer(self.stretch)
         tracer.whole = owner.fullgraph
+        tracer.varying += [number for number, _, _ in followed]
         watch = Watch(tracer) if look else None
         self.given = list(self.leaves)
         if state.grad:
@@ -85,7 +90,7 @@ class Recording:
             known += [s.value for s in env.slots if isinstance(s.value, Tensor)]
         self.versions = {id(x.storage): (x.storage, x.storage.version) for x in known}
         self.histories = [(x, edge(x)) for x in known]
-        self.forms = [(x, x.layout, x.dtype, x._requires) for x in known]
+        self.forms = [(x, x.layout, x.dtype, x._requires, dict(x.__dict__), x.storage) for x in known]
         state.lazy, state.small = tracer, -1
         result = entry = None
         try:
@@ -113,6 +118,8 @@ class Recording:
                 if self.containers is not None:
                     self.containers.restore()
         result = _restored(result, real)
+        if entry is None and tracer.varying:
+            release(tracer.varying)
         if entry is not None:
             owner.entries.append(entry)
             owner.tries = 0
@@ -150,6 +157,8 @@ class Recording:
         """Put Numbers where numbers were seen to change: [(Number, slot or argument leaf, its place)]."""
         owner = self.owner
         found: list[tuple] = []
+        if not env.names.isdisjoint(STRICT) or any("type" in names for _, names in env.absent.values()):
+            return found
         here: list[tuple[Any, Any, Any]] = [((id(s.holder), s.key), s.value, s) for s in env.slots
                                             if type(s.value) in (int, float)]
         here += [(("leaf", i), v, i) for i, v in enumerate(self.leaves) if type(v) in (int, float)]
@@ -180,7 +189,8 @@ class Recording:
         for text in (*watch.effects, *tracer.breaks, *tracer.impure):
             no(text)
         for x in env.hidden[:3]:
-            no(f"it can reach {Names(env).thing(x)}, a {type(x).__name__}, whose state cannot be watched")
+            no(f"it imports {x.name}" if isinstance(x, Missing) else
+               f"it can reach {Names(env).thing(x)}, a {type(x).__name__}, whose state cannot be watched")
         if not env.whole:
             no("the function can reach too many objects")
         changed = env.changes(plain)
@@ -192,9 +202,9 @@ class Recording:
             no("a mode was switched")
         if any(edge(x) is not then for x, then in self.histories):
             no("a tensor that existed before got another history")
-        elif any(x.layout != layout or x.dtype is not d or x._requires is not grad
-                 for x, layout, d, grad in self.forms):
-            no("a tensor that existed before got another shape, type or requires_grad")
+        elif any(x.layout != layout or x.dtype is not d or x._requires is not grad or x.storage is not s
+                 or not same(x.__dict__, attributes) for x, layout, d, grad, attributes, s in self.forms):
+            no("a tensor that existed before got another shape, type, memory, requires_grad or attribute")
         trees = [result, *[s.get() for s in changed or ()]]
         if len(boxes := [id(v) for t in trees for v in containers(t)]) != len(set(boxes)) or any(
                 i in env.known for i in boxes) or self.containers is not None and any(
@@ -207,6 +217,12 @@ class Recording:
         if not all(isinstance(v, Tensor | int | float | str | complex | type(None)) for v in out_leaves):
             no("the function returns something other than tensors, numbers and containers of them")
             return None
+        if any(isinstance(v, Tensor) and v.__dict__ and not any(v is x for x, *_ in self.forms)
+               for v in out_leaves):
+            no("the function makes a tensor with attributes of its own")
+            return None
+        e.shown = len(out_leaves)
+        self.bases(out_leaves, env)
         self.forward, self.born_before = len(tracer.nodes), len(tracer.made)
         found = None
         if self.differentiate(out_leaves, start, env):
@@ -217,95 +233,108 @@ class Recording:
             self.first(e, out_leaves)
         return found
 
-    def reverse(self, roots: Sequence[tuple], leaves: Sequence[Any], env: Environment) -> list:
-        """The gradients of leaves, without the hooks on them: those are called when the gradients come.
-        Effect where the user's code would do more than compute."""
-        hooks = [(t, t._hooks) for t in leaves if isinstance(t, Tensor) and t._hooks]
-        for t, _ in hooks:
-            t._hooks = None
-        try:
-            if not self.custom:
-                return reverse(roots, True, False, leaves, False)
-            mark, watch = env.mark(), Watch(self.tracer, env.codes)
-            try:
-                with watch:
-                    got = reverse(roots, True, False, leaves, False)
-            finally:
-                changed = env.undo(mark)
-                self.owner.codes.update({c: g for c, g in watch.codes.items() if c not in env.codes})
-            if changed:
-                raise Effect("it changes more than gradients")
-            return got
-        finally:
-            for t, h in hooks:
-                t._hooks = h
+    def bases(self, results: list[Any], env: Environment) -> None:
+        """Add the tensors that several results are views of: what is written to one is seen in the others."""
+        views = [t._base for t in results if isinstance(t, Tensor) and t._base is not None]
+        known = {id(t) for t in [*results, *self.given]} | set(env.tensors)
+        for n, base in enumerate(views):
+            if id(base) not in known and any(base is other for other in views[:n]):
+                known.add(id(base))
+                results.append(base)
 
     def differentiate(self, results: Sequence[Any], start: int, env: Environment) -> bool:
-        """Trace the backward pass of the results too."""
-        tracer = self.tracer
-        self.custom = False  # whether the backward pass calls code of the user's
-        self.cotangents: list[Value] = []
-        self.grads: list[Any] = []
-        self.roots: list[Tensor] = []
+        """Trace the backward pass of the results too: `levels`."""
+        no = self.reasons.append
+        self.levels: list[tape.Level] = []  # all results, then those that depend on each other apart
         self.freed: list[Tensor] = []
-        roots = [t for t in results if isinstance(t, Tensor) and t.requires_grad and t._node is not None
-                 and not any(t is x for x in self.given)]
-        roots = list({id(t): t for t in roots}.values())
-        self.freed = [t for t in roots if self.ends([edge(t)], start) == FREED]
-        roots = [t for t in roots if not any(t is f for f in self.freed)]
+        roots: dict[int, int] = {}
+        for i, t in enumerate(results):
+            if isinstance(t, Tensor) and t.requires_grad and t._node is not None and not any(
+                    t is x for x in self.given):
+                roots.setdefault(id(t), i)
+        for i in list(roots.values()):
+            if tape.ends([edge(results[i])], start, self.arguments, {}, tape.Level([])) == FREED:
+                self.freed.append(results[i])
+                del roots[id(results[i])]
         for t in self.freed:
             t._node = freed()
         if not roots:
             return True
-        leaves = self.ends([edge(t) for t in roots], start)
-        if isinstance(leaves, str):
-            self.reasons.append(leaves)
+        whole = tape.Level(list(roots.values()))
+        mine = [edge(results[i]) for i in whole.results]
+        why = tape.ends(mine, start, self.arguments, {}, whole) or self.reverse(whole, results, env)
+        parts = tape.levels(results, whole.results)
+        if not why and len(parts) > 1:
+            why = self.divide(parts, results, start, env)
+        if why:
+            no(why)
             return False
-        written = [id(held.__get__(s)) for s, _ in tracer.met]
-        seeds = []
-        for t in roots:
-            g = tracer.fresh(like(t.layout), t.dtype, t.storage.device)
-            self.cotangents.append(held.__get__(g.storage))
-            seeds.append(g)
-        try:
-            got = self.reverse([(edge(t), g) for t, g in zip(roots, seeds)], leaves, env)
-        except Effect as effect:
-            self.reasons.append(f"the backward pass cannot be traced ahead: {effect}")
-            return False
-        except (RuntimeError, NotImplementedError) as error:
-            self.reasons.append(f"the backward pass cannot be traced: {error}")
-            return False
-        if written != [id(held.__get__(s)) for s, _ in tracer.met[:len(written)]] or tracer.breaks:
-            self.reasons.append("the backward pass writes to tensors or reads values")
-            return False
-        self.leaf_tensors, self.grads, self.roots = leaves, got, roots
+        self.levels = [whole, *(parts if len(parts) > 1 else ())]
         return True
 
-    def ends(self, edges: Sequence[Any], start: int) -> list | str:
-        """The leaves, and arguments with histories, that a history ends in; a reason where it cannot be
-        traced."""
-        found: dict[int, Any] = {}
-        seen: set[int] = set()
-        stack = list(edges)
-        while stack:
-            e = stack.pop()
-            e = e.node if type(e) is Output else e
-            if not isinstance(e, Node) or id(e) in self.arguments:
-                if e is not None:
-                    found[id(e)] = e
-                continue
-            if id(e) in seen:
-                continue
-            seen.add(id(e))
-            if e.saved is None:
-                return FREED
-            if e.seq < start:
-                return "a result depends on a tensor with a history of its own that is not an argument"
-            self.custom = self.custom or isinstance(e.op, _FunctionOp)
-            if e.extra and any(e.extra.get(k) for k in ("hooks", "prehooks", "retained")):
-                return "a node of the history has hooks"
-            stack += e.edges
-        return list(found.values())
+    def divide(self, parts: Sequence[tape.Level], results: Sequence[Any], start: int,
+               env: Environment) -> str:
+        """Trace the gradients of results that others depend on and of those others apart; why not, if
+        not."""
+        below: dict[int, Node] = {}
+        ports: set[tuple[int, int]] = set()
+        for level in parts:
+            mine = [edge(results[i]) for i in level.results]
+            restore = tape.cut(below.values())
+            try:
+                why = tape.ends(mine, start, self.arguments, below, level)
+                if not why and any(id(tape.inner(e)) in below and tape.port(e) not in ports
+                                   for e in level.targets):
+                    why = "results depend on each other through an operation that has several"
+                why = why or self.reverse(level, results, env)
+            finally:
+                restore()
+            if why:
+                return why
+            below |= {id(tape.inner(e)): tape.inner(e) for e in mine}
+            ports |= {tape.port(e) for e in mine}
+        return ""
+
+    def reverse(self, level: tape.Level, results: Sequence[Any], env: Environment) -> str:
+        """Trace the gradients of a level; why not, if not."""
+        tracer = self.tracer
+        custom = any(isinstance(n.op, _FunctionOp) for n in level.nodes)
+        written = [id(held.__get__(s)) for s, _ in tracer.met]
+        roots = []
+        for i in level.results:
+            t = results[i]
+            g = tracer.fresh(like(t.layout), t.dtype, t.storage.device)
+            level.cotangents.append(held.__get__(g.storage))
+            roots.append((edge(t), g))
+        restore = tape.unhooked(level.targets)
+        try:
+            if custom:
+                level.grads = self.carefully(roots, level.targets, env)
+            else:
+                level.grads = reverse(roots, True, False, level.targets, False)
+        except Effect as effect:
+            return f"the backward pass cannot be traced ahead: {effect}"
+        except (RuntimeError, NotImplementedError) as error:
+            return f"the backward pass cannot be traced: {error}"
+        finally:
+            restore()
+        if written != [id(held.__get__(s)) for s, _ in tracer.met[:len(written)]] or tracer.breaks:
+            return "the backward pass writes to tensors or reads values"
+        return ""
+
+    def carefully(self, roots: Sequence[tuple], targets: Sequence[Any], env: Environment) -> list:
+        """The gradients of targets, where code of the user's computes some. Effect where that would do more
+        than compute: it must be called when the gradients come."""
+        mark, watch = env.mark(), Watch(self.tracer, env.codes)
+        try:
+            with watch:
+                got = reverse(roots, True, False, targets, False)
+        finally:
+            changed = env.undo(mark)
+            self.owner.codes.update({c: g for c, g in watch.codes.items() if c not in env.codes})
+        if changed:
+            raise Effect("it changes more than gradients")
+        return got
 
     def reconnect(self, result: Any, real: dict[int, Tensor], start: int) -> None:
         """Let the history that ends in stand-ins go on in the arguments they stand for."""
@@ -322,46 +351,36 @@ class Recording:
                 e.edges = tuple([edge(self.leaves[self.arguments[id(x)][1]]) if id(x) in self.arguments else x
                                  for x in e.edges])
             stack += e.edges
+        views = [t for t in tree_flatten(result)[0] if isinstance(t, Tensor) and id(t._base) in real]
+        fresh = [t._stamp == stamp_of(t._base) for t in views]
         for y in given:
-            if id(y._node) not in self.arguments:
-                check_inplace(real[id(y)], "")
-                real[id(y)].storage.version -= 1  # written() counts it again
-                written(real[id(y)], y._node)
+            x = real[id(y)]
+            if not y._requires:
+                x._requires, x._node, x._base = False, None, None
+            elif id(y._node) not in self.arguments:
+                check_inplace(x, "")
+                x.storage.version -= 1  # written() counts it again
+                written(x, y._node)
+            x.storage, x.layout, x.dtype = y.storage, y.layout, y.dtype
+        for t, up_to_date in zip(views, fresh):
+            t._base = real[id(t._base)]
+            if t._requires:
+                t._stamp = stamp_of(t._base) if up_to_date else STALE
 
     def assemble(self, e: Entry, results: Sequence[Any], env: Environment, changed: Sequence[Any],
                  before: tuple) -> Entry | None:
         """Split what was recorded, compile it, and say where everything comes from and goes to."""
         tracer, no = self.tracer, self.reasons.append
-        forward, backward = tracer.nodes[:self.forward], tracer.nodes[self.forward:]
+        forward = tracer.nodes[:self.forward]
         made = {id(o.value): n for n in forward for o in n.outs if o is not None}
-        given = [g for g in self.grads if g is not None]
-        grad_values: list[Value] = []
-        for g in given:
-            if not (g.layout.covers() and not g.layout.offset
-                    and g.layout.numel == tracer.value(g.storage).numel):
-                with_copy = tracer.fresh(like(g.layout), g.dtype, g.storage.device)
-                from ..ops.convert import move
-                move(with_copy, g)
-                self.grads = [with_copy if x is g else x for x in self.grads]
-                g = with_copy
-                backward = tracer.nodes[self.forward:]
-            grad_values.append(held.__get__(g.storage))
-        pullback = Graph(backward, [], grad_values)
-        inside = {id(o.value) for n in pullback.nodes for o in n.outs if o is not None}
-        arriving = {id(v) for v in self.cotangents}
-        saved: list[Value] = []
-        seen: set[int] = set()
-        for v in [*[v for n in pullback.nodes for v in n.reads()], *grad_values]:
-            if id(v) not in inside and id(v) not in arriving and id(v) not in seen:
-                seen.add(id(v))
-                saved.append(v)
-        roots = self.roots
-        shapes = [None if g is None else (held.__get__(g.storage), g.layout, g.dtype) for g in self.grads]
+        passes = [self.pullback(level) for level in self.levels]
+        saved = [v for _, vs, _ in passes for v in vs]
+        roots = [results[i] for level in self.levels[:1] for i in level.results]
         known = [s.get() for s in changed]
         for t in [*results, *known, *[v for x in known if isinstance(x, list) for v in x]]:
             if isinstance(t, Tensor) and t.storage.device is cpu:
                 tracer.value(t.storage)  # views of memory that no operation touched
-        read = {id(v) for n in tracer.nodes for v in n.reads()} | {id(v) for v in grad_values}
+        read = {id(v) for n in tracer.nodes for v in n.reads()} | {id(v) for v in saved}
         read |= {id(r.value) for r, _ in tracer.reads}
         listed = [v for x in known if isinstance(x, list) for v in x]
         shown = {id(t.storage) for t in [*results, *known, *listed] if isinstance(t, Tensor)}
@@ -397,23 +416,19 @@ class Recording:
                 e.counts.append((("arg", args[at]) if at in args else source(owners[at][0]),
                                  s.version - version))
         outputs: list[Value] = []
-        place: dict[int, int] = {}
+        placed: dict[int, int] = {}
 
         def out(v: Value) -> int:
-            at = place.get(id(v))
+            at = placed.get(id(v))
             if at is None:
-                at = place[id(v)] = len(outputs)
+                at = placed[id(v)] = len(outputs)
                 outputs.append(v)
             return at
         for i, (s, v) in enumerate(met):
             now = held.__get__(s)
             if now is not v and id(s) not in constants:
                 e.writes.append((i, out(now)))
-                if e.sources[i][0] == "arg":
-                    e.distinct = [k for k, x in enumerate(self.given) if isinstance(x, Tensor)]
-        if len({id(self.given[k].storage) for k in e.distinct}) != len(e.distinct):
-            no("arguments share memory that is written to")
-            return None
+                e.apart = len(met) > 1
 
         def how(t: Any) -> tuple | None:
             if not isinstance(t, Tensor):
@@ -442,8 +457,7 @@ class Recording:
             if t.storage.device is not cpu:
                 no("a result lies on another device")
                 return None
-            kind = "inferred" if t.storage.version < 0 else "out"
-            return (kind, out(held.__get__(t.storage)), t.layout, t.dtype, grad)
+            return ("out", out(held.__get__(t.storage)), t.layout, t.dtype, grad, t.storage.version)
         for t in results:
             made_how = how(t)
             if made_how is None:
@@ -471,15 +485,29 @@ class Recording:
             e.slots.append((slot, made_how))
             if isinstance(slot.value, Tensor):
                 e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value._requires))
-        for v in saved:
+        for i, t in enumerate(results):
+            if isinstance(t, Tensor) and t._base is not None and e.results[i][0] in ("view", "out"):
+                base = ("result", k) if (k := index(results, t._base)) is not None else \
+                    ("arg", k) if (k := index(self.given, t._base)) is not None else \
+                    ("tensor", t._base) if id(t._base) in env.tensors else None
+                if base is not None:
+                    e.views.append((i, base, t._stamp))
+
+        def where(v: Value) -> tuple | None:
             if id(v) in inputs:
-                i = inputs[id(v)]
-                e.saved.append((("in", i), contiguous((v.numel,)), v.dtype))
-            elif id(v) in made:
-                e.saved.append((("out", out(v)), contiguous((v.numel,)), v.dtype))
-            else:
-                no("the backward pass needs memory that nothing wrote")
-                return None
+                return ("in", inputs[id(v)])
+            if id(v) in made:
+                return ("out", out(v))
+            if not v.numel:  # nothing writes what has no elements
+                constants[id(v)] = Storage(np.empty(0, v.dtype.numpy))
+                e.sources.append(("constant", constants[id(v)]))
+                met.append((constants[id(v)], v))
+                return ("in", len(met) - 1)
+            return None
+        places = [[(where(v), v.dtype) for v in vs] for _, vs, _ in passes]
+        if any(w is None for place in places for w, _ in place):
+            no("the backward pass needs memory that nothing wrote")
+            return None
         accounted = {id(o) for o in outputs} | {id(v) for _, v in tracer.met}
         accounted |= _kept([edge(t) for t in roots])
         for ref in tracer.made[:self.born_before]:
@@ -490,19 +518,23 @@ class Recording:
         values = [v for _, v in met]
         e.program = Bound(Graph(forward, values, outputs), [(o, i) for i, o in e.writes],
                           tracer.numbers)
-        if roots:
-            ins = [*saved, *self.cotangents]
-            program = Bound(Graph(pullback.nodes, ins, [s[0] for s in shapes if s is not None]), (),
-                            tracer.numbers)
+        for level, (graph, vs, grads), place in zip(self.levels, passes, places):
+            wanted = [g[0] for g in grads if g is not None]
+            program = Bound(Graph(graph, [*vs, *level.cotangents], wanted), (), tracer.numbers)
             spots = {id(v): i for i, v in enumerate(program.graph.outputs)}
-            e.backward = Backward(program, range(len(saved)), range(len(saved), len(ins)),
-                                  [None if s is None else (spots[id(s[0])], s[1], s[2]) for s in shapes])
-            e.backward.metas = [(like(t.layout), t.dtype) for t in roots]
-            for leaf in self.leaf_tensors:
-                k = self.arguments[id(leaf)][1] if id(leaf) in self.arguments else \
-                    next((k for k, x in enumerate(self.given) if x is leaf), None)
-                e.edges.append(("tensor", leaf) if k is None else ("arg", k))
-        if e.program.follows or tracer.decisions or e.backward and e.backward.program.follows or \
+            backward = Backward(program, place,
+                                [(like(results[i].layout), results[i].dtype) for i in level.results],
+                                [None if g is None else (spots[id(g[0])], *g[1:]) for g in grads])
+            found = Level(level.results, backward, self.watched(level, inputs, placed, place),
+                          [self.edge(t, results) for t in level.targets])
+            if e.level is None:
+                e.level = found
+            else:
+                e.level.parts.append(found)
+        if e.level is not None:
+            e.level.join()
+        backwards = [x.backward for x in (e.level, *e.level.parts)] if e.level is not None else []
+        if e.program.follows or tracer.decisions or any(b.program.follows for b in backwards) or \
                 any(h[0] == "const" and varies(h[1]) for h in _flattened(
                     [*e.results, *[h for _, h in e.slots]])):
             e.numbers = list(e.program.numbers) or [0]
@@ -520,38 +552,97 @@ class Recording:
         e.names = leaf_names(self.owner.fn, self.args, self.kwargs)
         for k, x in enumerate(self.leaves):
             if isinstance(x, Tensor):
-                e.leaves.append((type(x), "tensor", x.layout, x.dtype, x.requires_grad))
+                bare = x._requires and x._node is None and x.grad is None
+                e.leaves.append((type(x), "tensor", x.layout, x.dtype, x._requires, x.storage.version < 0,
+                                 dict(x.__dict__), bare))
             elif any(at == k for _, at, _ in self.followed):
                 e.leaves.append((type(x), "any"))
             elif isinstance(x, VALUES):
                 e.leaves.append((type(x), "equal", x))
             else:
                 e.leaves.append((type(x), "same", x))
+        if sum(isinstance(x, Tensor) for x in self.leaves) > 1 or env.tensors:
+            e.alone = pattern(self.leaves, env.tensors)
+        e.linked = [(args[at], slots[0].value) for at, slots in owners.items() if at in args]
         self.outputs = outputs
         return e
 
+    def pullback(self, level: tape.Level) -> tuple[list, list[Value], list]:
+        """(nodes, values that they need, gradients as (value, layout, dtype)) of a level."""
+        from ..ops.convert import move
+        tracer = self.tracer
+        for k, g in enumerate(level.grads):
+            if g is not None and not (g.layout.covers() and not g.layout.offset
+                                      and g.layout.numel == tracer.value(g.storage).numel):
+                level.grads[k] = tracer.fresh(like(g.layout), g.dtype, g.storage.device)
+                move(level.grads[k], g)
+        grads = [None if g is None else (held.__get__(g.storage), g.layout, g.dtype) for g in level.grads]
+        wanted = [g[0] for g in grads if g is not None]
+        nodes = Graph(tracer.nodes[self.forward:], [], wanted).nodes
+        inside = {id(o.value) for n in nodes for o in n.outs if o is not None}
+        inside |= {id(v) for v in level.cotangents}
+        needed = {id(v): v for v in [*[v for n in nodes for v in n.reads()], *wanted] if id(v) not in inside}
+        return nodes, list(needed.values()), grads
+
+    def watched(self, level: tape.Level, inputs: dict[int, int], outputs: dict[int, int],
+                saved: Sequence[tuple]) -> list[tuple]:
+        """Inputs and outputs that the tape saved although no gradient needs them: writing to them before the
+        backward pass is an error all the same."""
+        found: dict[tuple, Any] = {}
+        for n in level.nodes:
+            for t in n.saved or ():
+                if isinstance(t, Tensor) and type(t.storage) is Symbol:
+                    v = held.__get__(t.storage)
+                    if id(v) in inputs:
+                        found["in", inputs[id(v)]] = v.dtype
+                    elif id(v) in outputs:
+                        found["out", outputs[id(v)]] = v.dtype
+        return [(w, d) for w, d in found.items() if w not in [at for at, _ in saved]]
+
+    def edge(self, target: Any, results: Sequence[Any]) -> tuple:
+        """Where a gradient goes, for replays."""
+        if id(target) in self.arguments:
+            return "arg", self.arguments[id(target)][1]
+        if isinstance(target, Node | Output):
+            for n, level in enumerate(self.levels[1:]):
+                for k, i in enumerate(level.results):
+                    if tape.port(edge(results[i])) == tape.port(target):
+                        return "level", n, k
+        place = index(self.given, target)
+        return ("tensor", target) if place is None else ("arg", place)
+
     def first(self, e: Entry, results: Sequence[Any]) -> None:
-        """Give the results of this very run their node, with what it saves. The tape it replaces goes, and
-        what only that held is not computed."""
-        if e.backward is None:
-            return
+        """Give the results of this very run their nodes, with what they save. The tape that they replace
+        goes, and what only that held is not computed."""
         tracer, outputs = self.tracer, self.outputs
-        kept = []
-        for (kind, at), layout, dtype in e.saved:
-            t = object.__new__(Tensor)
+        known = {id(held.__get__(s)): s for s, _ in self.met if type(s) is Symbol}
+        known |= {id(held.__get__(t.storage)): t.storage for t in results
+                  if isinstance(t, Tensor) and type(t.storage) is Symbol}
+
+        def find(where: tuple) -> Storage:
+            kind, at = where
             if kind == "in":
-                s = self.met[at][0]
-            else:
-                s = object.__new__(Symbol)
+                return self.met[at][0]
+            s = known.get(id(outputs[at]))
+            if s is None:
+                s = known[id(outputs[at])] = object.__new__(Symbol)
                 s.device, s.version = outputs[at].device, 0
                 held.__set__(s, outputs[at])
                 tracer.made.append(weakref.ref(s))
-            t.storage, t.layout, t.dtype = s, layout, dtype
-            t._requires, t._node, t._base, t._views = False, None, None, None
-            kept.append(t)
-        node, outs = e.node(self.leaves, kept, plain)
-        for k, i in enumerate(outs):
-            results[i]._node = node if len(outs) == 1 else Output(node, k)
+            return s
+        if e.level is not None:
+            e.level.attach(results, self.leaves, find, plain)
+        for i, t in enumerate(results):
+            if isinstance(t, Tensor) and t._base is not None and e.results[i][0] in ("view", "out"):
+                if not any(i == k for k, _, _ in e.views):
+                    t._base = None  # nobody else sees it
+                elif t._requires:
+                    t._stamp = stamp_of(t._base)
+
+
+def index(items: Sequence[Any], x: Any) -> int | None:
+    """Where an object is among others."""
+    return next((k for k, y in enumerate(items) if y is x), None)
 
 
 def containers(x: Any) -> list:
