@@ -303,3 +303,16 @@ def test_averages(launches):
             update(average, new, k)
             assert launches == [7]
     assert torch.equal(average[0], torch.ones(3))
+
+
+def test_a_number_after_a_tensor_of_the_same_name():
+    ends = []
+    for lr in (torch.tensor(0.1), 0.1, torch.tensor(0.1)):
+        params = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+        opt = torch.optim.SGD(params, lr=lr, foreach=True, weight_decay=0.1)
+        for _ in range(2):
+            for p in params:
+                p.grad = torch.ones(3)
+            opt.step()
+        ends.append(params[1].tolist())
+    assert ends[0] == pytest.approx(ends[1]) and ends[0] == ends[2]

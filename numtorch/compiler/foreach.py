@@ -215,6 +215,8 @@ class Batch:
     def apart(self, tensors: Sequence[Tensor], storages: Sequence[Storage], env: Any) -> bool:
         """Whether nothing that is written to shares memory with another tensor."""
         options = [read(env) for read in self.options.values()]
+        if not all(isinstance(t, Tensor) for t in options):  # a number in the place of a tensor: another form
+            return False
         ids = [id(s.array) for s in storages]
         every = [*ids, *[id(t.storage.array) for t in options]]
         if not self.written or len(set(every)) == len(every):
@@ -419,7 +421,8 @@ class Foreach:
         if known is None:
             known = remember(self.forms, key, [])
         for f in known:
-            if f is None or f.numbers(env) is not None:
+            if f is None or (f.numbers(env) is not None and
+                             all(isinstance(read(env), Tensor) for read in f.options.values())):
                 return f
         if len(known) >= FORMS:
             return None
