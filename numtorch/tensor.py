@@ -620,6 +620,19 @@ class Tensor(metaclass=_TensorType):
         return _rebuild, (type(self), host, tuple(layout.shape), layout.strides, layout.offset, self.dtype,
                           str(self.storage.device), self._requires, self.__dict__ or None)
 
+    def __setstate__(self, state: tuple) -> None:
+        """Become the tensor (storage, offset, size, stride[, requires_grad[, hooks]]), as PyTorch's oldest
+        files keep them. RuntimeError for tensors with a history."""
+        if self._node is not None:
+            raise RuntimeError("__setstate__ can be only called on leaf Tensors")
+        if not isinstance(state, tuple) or not 4 <= len(state) <= 6:
+            raise RuntimeError("__setstate__ expects (storage, storage_offset, size, stride[, requires_grad"
+                               "[, backward_hooks]])")
+        self._requires = False
+        self.set_(*state[:4])
+        if len(state) > 4:
+            self._requires = bool(state[4])
+
 
 def _rebuild(cls, array, shape, strides, offset, dtype, where, requires_grad, attributes):
     """Unpickle a tensor."""

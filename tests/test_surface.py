@@ -117,3 +117,12 @@ def test_from_file(tmp_path):
     a = t.from_file(path, shared=True, size=4)
     a.fill_(2)
     assert t.from_file(path, size=4).tolist() == [2, 2, 2, 2]
+
+
+def test_the_oldest_state_of_a_tensor():
+    y = t.empty(0)
+    y.__setstate__((t.FloatStorage([1, 2, 3, 4]), 0, (2, 2), (2, 1), True))
+    assert y.tolist() == [[1, 2], [3, 4]] and y.requires_grad
+    with pytest.raises(RuntimeError, match="can be only called on leaf Tensors"):
+        (y * 2).__setstate__((t.FloatStorage([1]), 0, (1,), (1,)))
+    assert pickle.loads(pickle.dumps(y)).tolist() == y.tolist() and copy.deepcopy(y).requires_grad
