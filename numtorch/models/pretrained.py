@@ -197,7 +197,8 @@ class PreTrainedModel(nn.Module):
             import warnings
             warnings.warn(f"Some weights of {type(self).__name__} were not initialized from the model "
                           f"checkpoint and are newly initialized: {missing}\nYou should probably TRAIN "
-                          "this model on a down-stream task to be able to use it for predictions and inference.")
+                          "this model on a down-stream task to be able to use it for predictions and "
+                          "inference.")
         self._unused = unused
 
     def save_pretrained(self, path: Any) -> None:
