@@ -39,6 +39,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         try:
             module = importlib.import_module(where)
             spec.loader_state = module.__spec__
+            if where.startswith("numtorch.vision"):
+                _alias_vision()
             return module
         except ModuleNotFoundError as e:
             if e.name is not None and where.startswith(e.name):
@@ -54,6 +56,15 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module) -> None:
         module.__spec__ = module.__spec__.loader_state  # its own; the import system has put the hook's there
+
+
+def _alias_vision() -> None:
+    """Every loaded part of numtorch.vision under torchvision's name too.
+
+    Importing one by that name would set its parent's attribute: models.alexnet is a function and a module."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("numtorch.vision."):
+            sys.modules.setdefault("torchvision" + name[len("numtorch.vision"):], module)
 
 
 def install_as_torch() -> None:

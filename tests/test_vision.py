@@ -497,3 +497,19 @@ def test_v2():
     assert v2.RGB()(nt.zeros(1, 2, 2)).shape == (3, 2, 2)
     assert v2.Lambda(lambda v: v + 1, int)(picture(), 1)[1] == 2
     assert v2.functional.get_size(picture()) == [40, 50]
+
+
+def test_food101(tmp_path):
+    base = tmp_path / "food-101"
+    for name in ("b/1", "b/2", "a/3"):
+        (base / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture().save(base / "images" / f"{name}.jpg")
+    (base / "meta").mkdir()
+    (base / "meta/train.json").write_text('{"b": ["b/1", "b/2"], "a": ["a/3"]}')
+    data = datasets.Food101(tmp_path, transform=T.ToTensor())
+    assert [y for _, y in data] == [1, 1, 0]
+    assert data[2][0].shape == (3, 40, 50) and data.classes == ["a", "b"]
+    with pytest.raises(RuntimeError, match="Dataset not found"):
+        datasets.Food101(tmp_path / "no")
+    with pytest.raises(ValueError, match="Unknown value 'all' for argument split"):
+        datasets.Food101(tmp_path, "all")

@@ -157,3 +157,14 @@ def test_files(tmp_path):
         io.read_image(str(tmp_path / "y.png"))
     with pytest.raises(RuntimeError, match="not a PNG image"):
         io.decode_png(io.encode_jpeg(x))
+
+
+def test_a_builder_is_not_hidden_by_its_module(tmp_path):
+    "torchvision.models.alexnet is a function also after its module was imported by name."
+    import subprocess
+    import sys
+    script = tmp_path / "s.py"
+    script.write_text("import torchvision\nfrom torchvision.models.alexnet import AlexNet\n"
+                      "from torchvision.models import alexnet\n"
+                      "assert alexnet is torchvision.models.alexnet and AlexNet\n")
+    subprocess.run([sys.executable, "-m", "numtorch", str(script)], check=True, timeout=120)

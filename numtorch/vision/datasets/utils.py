@@ -8,7 +8,8 @@ import tarfile
 import time
 from typing import Any
 
-__all__ = ["check_integrity", "check_md5", "download_and_extract_archive", "download_url", "extract_archive"]
+__all__ = ["check_integrity", "check_md5", "download_and_extract_archive", "download_url", "extract_archive",
+           "list_dir", "list_files"]
 
 
 def calculate_md5(path: str, chunk_size: int = 1 << 20) -> str:
@@ -88,6 +89,20 @@ def extract_archive(path: str, to: str | None = None, max_bytes: int = 1 << 35) 
                 raise RuntimeError(f"{path} unpacks to more than max_bytes={max_bytes} bytes")
         archive.extractall(to, filter="data")
     return to
+
+
+def list_dir(root: Any, prefix: bool = False) -> list[str]:
+    """Names of the folders in a folder; with `prefix` their paths."""
+    root = os.path.expanduser(root)
+    return [os.path.join(root, n) if prefix else n for n in os.listdir(root)
+            if os.path.isdir(os.path.join(root, n))]
+
+
+def list_files(root: Any, suffix: str | tuple[str, ...], prefix: bool = False) -> list[str]:
+    """Names of the files in a folder that end in `suffix`; with `prefix` their paths."""
+    root = os.path.expanduser(root)
+    return [os.path.join(root, n) if prefix else n for n in os.listdir(root)
+            if n.endswith(suffix) and os.path.isfile(os.path.join(root, n))]
 
 
 def download_and_extract_archive(url: str, download_root: Any, extract_root: str | None = None,
