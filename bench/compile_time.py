@@ -1,5 +1,5 @@
-"""What compiling a kernel costs, cold: numba against the LLVM printer, milliseconds of CPU time, the least of
-several.
+"""What compiling a kernel costs, cold: numba against the LLVM printer, for hand-written kernels against the
+translator, in milliseconds of CPU time, the least of several.
 
     python bench/compile_time.py [runs]"""
 from __future__ import annotations
@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 
 os.environ["NUMTORCH_CACHE"] = "off"
 
-from numtorch.kernels import emit, jit, llvm, passes
+from numtorch.kernels import device, emit, jit, llvm, passes
+from numtorch.kernels.cpu import conv, embedding, loss, norm, random, sort
 from numtorch.kernels.expr import inline
 
 import numtorch  # noqa: F401
@@ -73,7 +75,20 @@ def main() -> None:
                 n.name = f"{n.name}_{len(numba) + len(ours)}"   # another kernel each time
                 n.params = (*n.params, emit.Param(f"unused{len(numba) + len(ours)}", "int64"))
                 times.append(cost(lambda n=n, run=run: run(n)))
-        print(f"{nest.name[2:].rsplit('_', 1)[0]:12s} numba {min(numba):6.1f} ms   LLVM {min(ours):6.1f} ms")
+        print(f"{nest.name[2:].rsplit('_', 1)[0]:14s} numba {min(numba):6.1f} ms   LLVM {min(ours):6.1f} ms")
+    x, i, k, f = "*float32", "*int64", "int64", "float64"
+    for kernel, signature in ((conv.im2col, (x, x, i, *[k] * 6)),
+                              (norm.rows_forward, (*[x] * 6, k, k, k, f)),
+                              (norm.rows_backward, (*[x] * 8, k, k, k, k)),
+                              (loss.pick, (x, x, i, x, k, k, k, k)),
+                              (embedding.gather_rows, (x, x, i, k)), (random.box_muller, (x, f, f, f)),
+                              (sort.radix_argsort, (i, "*uint32", i, "*uint32", i, k, k))):
+        types = (k, k, *signature)
+        theirs = partial(jit._object_code, kernel.fn, types, "k", False)
+        translated = partial(device.source, kernel.fn, types)
+        numba = [cost(theirs) for _ in range(runs)]
+        ours = [cost(lambda made=translated: device._object_code(made())) for _ in range(runs)]
+        print(f"{kernel.__name__:14s} numba {min(numba):6.1f} ms   LLVM {min(ours):6.1f} ms")
 
 
 main()
