@@ -324,11 +324,12 @@ def is_tensor_method_or_property(func: Callable) -> bool:
 
 def resolve_name(f: Callable) -> str | None:
     """'torch.add', 'torch.Tensor.add', …: where the public function f is found; None where nowhere."""
-    for space, module in _namespaces().items():
-        name = getattr(f, "__name__", "")
-        if vars(module).get(name) is f:
-            return f"torch.{name}" if space == "torch" else f"torch.{space}.{name}"
-    for name, v in vars(Tensor).items():
-        if v is f:
-            return f"torch.Tensor.{name}"
+    name = getattr(f, "__name__", "")
+    for same in (lambda v: v is f, lambda v: isinstance(v, Overridable) and v == f):
+        for space, module in _namespaces().items():
+            if same(vars(module).get(name)):
+                return f"torch.{name}" if space == "torch" else f"torch.{space}.{name}"
+        for key, v in vars(Tensor).items():
+            if same(v):
+                return f"torch.Tensor.{key}"
     return None
