@@ -11,11 +11,10 @@ from functools import partial
 
 os.environ["NUMTORCH_CACHE"] = "off"
 
+import numtorch  # noqa: F401
 from numtorch.kernels import device, emit, jit, llvm, passes
 from numtorch.kernels.cpu import conv, embedding, loss, norm, random, sort
 from numtorch.kernels.expr import inline
-
-import numtorch  # noqa: F401
 
 O = emit.Operand
 

@@ -405,8 +405,8 @@ def test_foreach_functions():
         return getattr(lib, "_foreach_" + name)(*pick(a, b), **options)
     unary, both = lambda a, b: (a,), lambda a, b: (a, b)
     cases = [(n, unary, {}) for n in ("abs", "exp_", "rsqrt", "norm", "max", "clone", "zero_", "powsum")]
-    cases += [(n, both, {}) for n in ("add", "sub_", "mul", "div_", "clamp_max", "maximum", "minimum", "copy_",
-                                      "pow")]
+    cases += [(n, both, {}) for n in ("add", "sub_", "mul", "div_", "clamp_max", "maximum", "minimum",
+                                      "copy_", "pow")]
     cases += [(n, lambda a, b: (a, [1.0, 2.0, 3.0]), {}) for n in ("add", "mul_", "clamp_min", "pow")]
     cases += [("add", both, dict(alpha=2)), ("norm", unary, dict(ord=1)), ("pow", lambda a, b: (2.0, a), {}),
               ("lerp", lambda a, b: (a, b, 0.3), {}), ("addcdiv_", lambda a, b: (a, b, b, 0.5), {}),
