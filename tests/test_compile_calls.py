@@ -918,6 +918,91 @@ def history_in_state():
         w.grad = None; r.sum().backward(retain_graph=True); return r, w.grad.clone()
     return f, None, lambda i, x: (x / 3,), post
 
+@case
+def exc_index():
+    e = T.arange(12.).view(4, 3); w = T.zeros(3)
+    def f(x, idx):
+        w.add_(1)
+        y = F.embedding(idx, e)
+        w.add_(10)
+        return y + x
+    return f, None, lambda i, x: (x, T.tensor([1, 2 if i % 3 else 7])), lambda r: (r, w.clone())
+
+
+@case
+def exc_index_state():
+    e = T.arange(12.).view(4, 3); w = T.zeros(3)
+    def f(x, idx):
+        w.add_(1)
+        y = F.embedding(idx, e)
+        w.add_(10)
+        return y + x
+    st = []
+    def between(i): st.append(w.tolist())
+    return f, between, lambda i, x: (x, T.tensor([1, 2 if i % 3 else 7])), lambda r: (r, str(st))
+
+
+@case
+def exc_index_try():
+    e = T.arange(12.).view(4, 3)
+    def f(x, idx):
+        try: y = F.embedding(idx, e)
+        except IndexError: y = x * 100
+        return y + x
+    return f, None, lambda i, x: (x, T.tensor([1, 2 if i % 3 else 7]))
+
+
+@case
+def exc_index_try_noread():
+    e = T.arange(12.).view(4, 3); st = [0]
+    def f(x, idx):
+        try: F.embedding(idx, e)
+        except IndexError: st[0] += 1
+        return x * 2
+    return f, None, lambda i, x: (x, T.tensor([1, 2 if i % 3 else 7])), lambda r: (r, st[0])
+
+
+@case
+def exc_index_unused():
+    e = T.arange(12.).view(4, 3)
+    def f(x, idx):
+        F.embedding(idx, e)
+        return x * 2
+    return f, None, lambda i, x: (x, T.tensor([1, 2 if i % 3 else 7]))
+
+
+@case
+def exc_chol():
+    def f(x, i):
+        m = T.diag(x) * (-1 if i % 3 == 2 else 1)
+        try: return T.linalg.cholesky(m)
+        except RuntimeError as e: return type(e).__name__
+    return f, None, lambda i, x: (x, i)
+
+
+@case
+def exc_chol_order():
+    def f(x, idx):
+        a = T.linalg.cholesky(T.diag(x)); b = T.arange(5.)[idx]
+        return a.sum() + b
+    return f, None, lambda i, x: (x * (-1 if i % 2 else 1), T.tensor([1, 9 if i % 3 else 2]))
+
+
+@case
+def exc_rng():
+    e = T.arange(12.).view(4, 3)
+    def f(x, idx):
+        a = T.rand(3); y = F.embedding(idx, e); b = T.rand(3)
+        return a + b + y + x
+    return f, None, lambda i, x: (x, T.tensor([1, 2 if i % 3 else 7]))
+
+
+@case
+def exc_nll():
+    def f(x, t): return F.nll_loss(x[None], t)
+    return f, None, lambda i, x: (x, T.tensor([1 if i % 3 else 7]))
+
+
 def shown(r):
     """A result as plain values that can be compared."""
     if isinstance(r, T.Tensor):

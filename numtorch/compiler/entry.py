@@ -21,6 +21,7 @@ from .environment import alike, modes
 from .explain import announce
 from .graph import Graph, Ref
 from .interpret import tensor_on
+from .lazy import kept, put_back
 from .number import Int, computed, evaluate, varies
 from .program import Program
 
@@ -94,6 +95,10 @@ class Argument:
 
     def backward(self, node: Node, grads: Sequence[Any]) -> list:
         return list(grads)
+
+
+class Refused(Exception):
+    """An operation of a program raised an error: the function itself must say where."""
 
 
 class Freed:
@@ -334,7 +339,16 @@ class Entry:
         numbers = self.program.numbers
         if self.numbers:
             numbers = known[VALUES]
-        got = self.program.run(arrays, numbers)
+        program = self.program.program
+        if program.checks:
+            drawn = kept(program.generators)
+            try:
+                got = program.run(arrays, numbers)
+            except Exception as e:  # nothing was written
+                put_back(drawn)
+                raise Refused from e
+        else:
+            got = program.run(arrays, numbers)
         for i, o in self.writes:
             a, b = arrays[i], got[o]
             if a is not b:

@@ -11,6 +11,7 @@ user code names in them is watched."""
 from __future__ import annotations
 
 import collections
+import contextlib
 import decimal
 import operator
 import re
@@ -585,6 +586,40 @@ def _conceals(kind: type) -> bool:
     extra = kind.__basicsize__ - base.__basicsize__ - 8 * slots
     extra -= 8 * (kind.__weakrefoffset__ > 0 and not base.__weakrefoffset__)
     return extra > 8 * (kind.__dictoffset__ > 0 and not base.__dictoffset__)
+
+
+@lru_cache(4096)
+def handlers(code: types.CodeType) -> tuple[tuple[int, int], ...]:
+    """The parts of a piece of code inside try statements that may go on after an error: (start, end)."""
+    table, found = iter(code.co_exceptiontable), []
+
+    def number() -> int:
+        b = next(table)
+        n = b & 63
+        while b & 64:
+            b = next(table)
+            n = n << 6 | b & 63
+        return n * 2
+    text = code.co_code
+    with contextlib.suppress(StopIteration):
+        while True:
+            start = number()
+            end, target = start + number(), number()
+            number()
+            ops = []
+            for op in text[target:target + 80:2]:
+                ops.append(op)
+                if op in (opmap["RERAISE"], opmap.get("WITH_EXCEPT_START")):
+                    break
+            matched = opmap["CHECK_EXC_MATCH"] in ops or opmap.get("CHECK_EG_MATCH") in ops
+            if matched or ops[:2] == [opmap["PUSH_EXC_INFO"], opmap["POP_TOP"]]:
+                found.append((start, end))
+    return tuple(found)
+
+
+def catches(code: types.CodeType, at: int) -> bool:
+    """Whether an error at this instruction may be caught in this code."""
+    return any(start <= at < end for start, end in handlers(code))
 
 
 @lru_cache(4096)

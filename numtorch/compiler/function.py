@@ -15,7 +15,7 @@ from typing import Any
 from ..autograd.modes import state
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten
-from .entry import Entry, programs
+from .entry import Entry, Refused, programs
 from .explain import Explanation, counters, once, recompiled, source
 from .lazy import here
 from .program import Program
@@ -59,7 +59,16 @@ class Compiled:
             leaves, spec = list(args), len(args)
         for e in self.entries:
             if e.spec == spec and (known := e.fits(leaves)) is not None:
-                return e.run(leaves, known)
+                try:
+                    return e.run(leaves, known)
+                except Refused:
+                    break
+        else:
+            return self.trace(args, kwargs, leaves, spec)
+        return self.fn(*args, **kwargs)
+
+    def trace(self, args: tuple, kwargs: dict, leaves: list, spec: Any) -> Any:
+        """Run the function, and make an entry if that can be."""
         if self.entries and self.look():
             text = recompiled(self, leaves, spec)
             if stance.name == "eager_on_recompile":

@@ -22,9 +22,9 @@ def tensor_on(a: np.ndarray, layout, dtype: D.dtype) -> Tensor:
     return t
 
 
-def run(graph: Graph) -> list[np.ndarray]:
-    """Arrays of the graph's outputs."""
-    memory: dict[int, np.ndarray] = {}
+def run(graph: Graph, memory: dict[int, np.ndarray] | None = None) -> list[np.ndarray]:
+    """Arrays of the graph's outputs; those of all values that are made, by id, in `memory`."""
+    memory = {} if memory is None else memory
 
     def array(v: Value) -> np.ndarray:
         found = memory.get(id(v))
@@ -39,12 +39,13 @@ def run(graph: Graph) -> list[np.ndarray]:
 
     def target(o: Out) -> Tensor:
         a = np.empty(o.value.numel, o.value.dtype.numpy) if o.base is None else array(o.base).copy()
-        memory[id(o.value)] = a
         return tensor_on(a, o.layout, o.dtype)
 
     for node in graph.nodes:
         outs = [None if o is None else target(o) for o in node.outs]
         execute(node, seen, outs)
+        memory.update({id(o.value): t.storage.array for o, t in zip(node.outs, outs)
+                       if o is not None and t is not None})
     return [array(v) for v in graph.outputs]
 
 

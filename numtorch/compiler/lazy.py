@@ -6,6 +6,7 @@ a Value; code that asks a Symbol for its array gets it, after everything recorde
 Python code gives the results it always gave, and what lies between two such questions is one graph."""
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from ..layouts import Layout
 from ..storage import Storage
 from ..tensor import Tensor
 from . import interpret
+from .environment import catches, root_of, users
 from .graph import Graph, Node, Out, Ref, Value
 from .number import Int, follow, plain, specialised, varies
 from .polynomial import Atom
@@ -77,6 +79,9 @@ class Tracer:
         self.decisions: list[tuple] = []               # (function, Numbers, outcome) the code acted upon
         self._decided: set[tuple] = set()
         self.varying: list = []                        # all Numbers that were made meanwhile
+        self.checks = False                            # whether errors are to come as they would
+        self.wrote: list[tuple[Storage, Value]] = []   # writes to what is in `met`, in order
+        self._before: set[int] = set()                 # ids of those
         self.sized = False                             # whether sizes may be Numbers
 
     # ------------------------------------------------------------------------------------------ storages
@@ -100,6 +105,7 @@ class Tracer:
             a = s.array
             v = Value(None, D.by_numpy.get(a.dtype, D.bfloat16), a.size, a, self, s.device)
             self.met.append((s, v))
+            self._before.add(id(s))
             s.__class__ = Symbol
             held.__set__(s, v)
             return v
@@ -135,6 +141,8 @@ class Tracer:
             if t is not None and o is not None:
                 o.value.node = node
                 held.__set__(t.storage, o.value)
+                if id(t.storage) in self._before:
+                    self.wrote.append((t.storage, o.value))
 
     # ------------------------------------------------------------------------------------------ numbers
     def decide(self, fn: Callable, args: Sequence[Any], outcome: Any) -> None:
@@ -182,7 +190,10 @@ class Tracer:
                     ins[k] = [self.ref(t) if isinstance(t, Tensor) else t for t in v]
                 else:
                     ins[k] = self.settled(v)
-            self._add("call", op, ins, outs, ("effect",) if "generator" in args else ())
+            checks = self.checks and op.raises
+            self._add("call", op, ins, outs, ("effect",) if "generator" in args or checks else ())
+        if checks and (line := caught()):
+            self.leave(f"{line}: {op.name} may raise an error that is caught here")
 
     def fill(self, t: Tensor, number) -> None:
         """The same number everywhere in t."""
@@ -248,10 +259,18 @@ class Tracer:
             alive = [s for s in (r() for r in self.made) if s is not None and type(s) is Symbol]
             values = [held.__get__(s) for s in alive]
             written = [(s, v, now) for s, v in self.met if (now := held.__get__(s)) is not v]
-            nodes, met = self.nodes, self.met
-            self.nodes, self.made, self.met = [], [], []
+            nodes, met, wrote = self.nodes, self.met, self.wrote
+            self.nodes, self.made, self.met, self.wrote = [], [], [], []
+            self._before.clear()
             wanted = values + [now for _, _, now in written]
-            arrays = self.run(Graph(nodes, [v for _, v in met], wanted)) if wanted or nodes else []
+            graph = Graph(nodes, [v for _, v in met], wanted)
+            drawn = kept([g for n in graph.nodes if n.kind == "call" and (g := n.ins.get("generator"))])
+            try:
+                arrays = self.run(graph) if wanted or graph.nodes else []
+            except Exception:
+                put_back(drawn)
+                self._partly(graph, met, wrote)
+                raise
         except BaseException as e:
             for v in values:
                 v.tracer = Failed(e)
@@ -265,6 +284,30 @@ class Tracer:
         for (_, v, _), a in zip(written, arrays[len(alive):]):
             if a is not v.array:
                 v.array[...] = a if a.dtype == v.array.dtype else a.view(v.array.dtype)
+
+
+    def _partly(self, graph: Graph, met: Sequence[tuple], wrote: Sequence[tuple]) -> None:
+        """Leave memory as it was when the operation that raises was called."""
+        memory: dict[int, Any] = {}
+        with contextlib.suppress(Exception):
+            interpret.run(graph, memory)
+        first = {id(s): v.array for s, v in met}
+        for s, v in wrote:
+            if id(s) in first and id(v) in memory:
+                a, b = first[id(s)], memory[id(v)]
+                a[...] = b if a.dtype == b.dtype else b.view(a.dtype)
+
+
+def kept(generators: Sequence[Any]) -> list[tuple]:
+    """The states of generators."""
+    return [(g, g._seed, None if g._stream is None else g._stream.copy())
+            for g in {id(g): g for g in generators}.values()]
+
+
+def put_back(states: Sequence[tuple]) -> None:
+    """Give generators the states that they had."""
+    for g, seed, stream in states:
+        g._seed, g._stream = seed, stream
 
 
 def become(s: Storage, a: Any) -> None:
@@ -286,6 +329,20 @@ class Failed:
     def ask(self, value: Value) -> None:
         raise RuntimeError("this tensor was not computed, because the compiled function that makes it "
                            "stopped with an error") from self.cause
+
+
+def caught() -> str:
+    """The line of user code inside a try statement that runs now; "" if there is none."""
+    import sys
+    f: Any = sys._getframe(2)
+    while f is not None:
+        if f.f_globals.get("__name__") == "numtorch.compiler.record":
+            return ""
+        if f.f_code.co_exceptiontable and users(root_of(f.f_globals.get("__name__"))) and \
+                catches(f.f_code, f.f_lasti):
+            return f"{f.f_code.co_filename}:{f.f_lineno}"
+        f = f.f_back
+    return ""
 
 
 def here(deep: bool = True) -> str:

@@ -62,6 +62,9 @@ class Program:
         self.steps = [_described(p, g, w) for g, w in zip(self.groups, self.work)]
         steps = [work[b[0]] if len(b) == 1 else
                  Together([k for n in b if isinstance(k := work[n], Kernel)]) for b in self.launched]
+        self.checks = any(t.checks for t in p.tasks)
+        drawing = [t.args["generator"] for t in p.tasks if t.args.get("generator")]
+        self.generators = list({id(g): g for g in drawing}.values())
         memory = Memory(p, steps, dict(donated or {}))
         text = _Text(p, memory)
         for n, step in enumerate(steps):
@@ -161,6 +164,9 @@ class Memory:
         for v, n, _, _ in writes:
             self.born[v] = n
         fixed = p.inputs
+        # what writes to inputs comes after what may raise: then nothing was written
+        checks = max([n for n, w in enumerate(work) if isinstance(w, Task) and w.checks], default=-1)
+        donated = {o: i for o, i in donated.items() if self.born.get(p.outputs[o], -1) > checks}
         stores = {v: (n, store, base) for v, n, store, base in writes}
         # outputs that can be written over their input at once go on in no other block
         direct = {v for o, v in enumerate(p.outputs) for i in [donated.get(o, -1)]
@@ -194,7 +200,7 @@ class Memory:
             if head not in stores or head in self.given:
                 continue
             n, store, base = stores[head]
-            if (base == i or (base < 0 and self._alike(i, v))) and self._over(i, n, store):
+            if n > checks and (base == i or (base < 0 and self._alike(i, v))) and self._over(i, n, store):
                 self.given[head] = i
                 taken.add(i)
                 self.copied.pop(head, None)

@@ -71,7 +71,7 @@ class Recording:
         before = modes()
         followed = self.follow(env) if env is not None and not owner.effects else []
         tracer = self.tracer = Tracer(self.stretch)
-        tracer.whole = owner.fullgraph
+        tracer.whole, tracer.checks = owner.fullgraph, True
         tracer.varying += [number for number, _, _ in followed]
         watch = Watch(tracer) if look else None
         self.given = list(self.leaves)

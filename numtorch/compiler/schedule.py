@@ -64,8 +64,8 @@ class Task:
     """One node. `what`: of a map the scalar expressions' builder, of a fold (Fold, type computed in), of a
     call the op; `dims`: axes that a fold runs over; `args`: a call's arguments by name."""
 
-    __slots__ = ("kind", "name", "shape", "ins", "outs", "what", "dims", "args", "node", "form", "effect",
-                 "numel", "cost")
+    __slots__ = ("kind", "name", "shape", "ins", "outs", "what", "dims", "args", "node", "form",
+                 "effect", "checks", "numel", "cost")
 
     def __init__(self, kind: str, name: str, shape: tuple[int, ...], ins: list, outs: list, what: Any,
                  node: int):
@@ -74,7 +74,7 @@ class Task:
         self.dims: frozenset[int] = frozenset()
         self.args: dict[str, Any] = {}
         self.form: Any = ()
-        self.effect = False
+        self.effect = self.checks = False            # of a call: whether it has one; whether it may raise
         self.cost = 0.3                              # nanoseconds an element takes
 
     def reads(self) -> list[int]:
@@ -207,7 +207,7 @@ class Problem:
         outs = [None if o is None else Write(value(o.value), o.dtype, o.layout, 0,
                                              -1 if o.base is None else value(o.base)) for o in node.outs]
         task = Task("call", node.name, (), [], outs, node.what, n)
-        task.args, task.effect = args, node.extra == ("effect",)
+        task.args, task.effect, task.checks = args, node.extra == ("effect",), node.what.raises
         self._add(task)
 
     def _drop_fills(self) -> None:

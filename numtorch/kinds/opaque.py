@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dis import opmap
+from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -49,6 +52,11 @@ class Opaque(Op):
                 raise NotImplementedError(f"{self.name} has no {device.type} kernel yet.") from e
             self._kernels[device.type] = found
         return found
+
+    @cached_property
+    def raises(self) -> bool:
+        """Whether the CPU kernel refuses some values (an index outside of a table, a singular matrix)."""
+        return _raises(self.kernel(cpu), set())
 
     def __call__(self, *args, out=None, **kwargs):
         values = self.bind(args, kwargs)
@@ -117,6 +125,18 @@ class Opaque(Op):
         if isinstance(v, list | tuple) and any(isinstance(t, Tensor) for t in v):
             return [self._ndarray(t, halves) for t in v]
         return v
+
+
+def _raises(f: Any, seen: set[Any]) -> bool:
+    """Whether a function, or one of its module or of other kernels that it names, raises."""
+    code, space = getattr(f, "__code__", None), getattr(f, "__globals__", {})
+    if code is None or code in seen:
+        return False
+    seen.add(code)
+    if opmap["RAISE_VARARGS"] in code.co_code[::2]:
+        return True
+    return any(_raises(g, seen) for g in map(space.get, code.co_names)
+               if isinstance(g, FunctionType) and ".kernels.cpu." in g.__module__)
 
 
 def _is_half(d: D.dtype) -> bool:
