@@ -43,13 +43,15 @@ def table(kernel: jit.Native, rows: Sequence[Row]) -> jit.Native:
     signature = ("int64", "int64", *[codes.get(i, "int64") for i in range(max(codes, default=-1) + 1)])
     spec = getattr(kernel.call, "__self__", None)
     call, free = _native(spec, rows, spans, signature) if isinstance(spec, bytes) else \
-        (_plain(kernel.call, rows, spans), _plain(kernel.free, rows, spans))
+        (_plain(kernel.call, rows, spans, len(signature)), _plain(kernel.free, rows, spans, len(signature)))
     return jit.Native(kernel.fn, signature, call, free)
 
 
-def _plain(run: Any, rows: Sequence[Row], spans: Sequence[tuple[int, int, int]]) -> Any:
+def _plain(run: Any, rows: Sequence[Row], spans: Sequence[tuple[int, int, int]], count: int) -> Any:
     """The rows one by one, where kernels do not take words (the JIT is off, or numba compiled them)."""
     def call(lo: int, hi: int, *args: Any) -> None:
+        if len(args) != count - 2:
+            raise TypeError(f"kernel takes {count} arguments")
         for r, (start, end, w) in zip(rows, spans):
             a, b = max(lo, start), min(hi, end)
             if a < b:

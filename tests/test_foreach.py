@@ -196,8 +196,8 @@ def test_tables_share_work_not_rows():
         for a, b in zip(cuts, cuts[1:]):
             whole.free(a, b, *[v for pair in zip(outs, xs) for v in pair], 1.5)
         assert all((o == x + 1.5).all() for o, x in zip(outs, xs))
-    with pytest.raises(TypeError, match="kernel takes 13 arguments"):
-        table(kernel, rows).call(0, 1)
+        with pytest.raises(TypeError, match="kernel takes 13 arguments"):
+            whole.call(0, 1)
 
 
 def program(f):
