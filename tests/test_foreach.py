@@ -155,6 +155,8 @@ def test_recorded_and_traced_calls_run_as_they_stand():
     assert x.grad.tolist() == [3, 3, 3]
     g = torch.compile(lambda v: f([(v,), (v,)], (2.0,))[1])
     assert g(torch.ones(2)).tolist() == g(torch.ones(2)).tolist() == [2, 2]
+    k = Foreach(lambda row, env, kind: env[0] * 2)
+    assert [k([(torch.ones(2),)], (v,)) for v in (1.0, 2.0)] == [[2.0], [4.0]]
     h = Foreach(lambda row, env, kind: row[0].item())
     assert h([(torch.tensor(2.0),), (torch.tensor(3.0),)]) == [2, 3]
 
@@ -263,6 +265,24 @@ def test_clipping(launches):
     assert max(map(len, program(whole).launched)) == 8
     torch.nn.utils.clip_grad_value_(params, 0.01)
     assert max(p.grad.abs().max().item() for p in params) <= 0.01
+
+
+def test_compiled_loops_over_tensors_are_one_launch():
+    params, averages = parameters(5), [torch.zeros(3, 4) for _ in range(5)]
+    opt = torch.optim.SGD(params)
+    average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.5)
+    zero = torch.compile(lambda: opt.zero_grad(set_to_none=False))
+    move = torch.compile(lambda: average(averages, [p.detach() for p in params], 0))
+
+    def twice():
+        torch._foreach_mul_(averages, 2.0)
+        torch._foreach_add_(averages, 1.0)
+    both = torch.compile(twice)
+    for f in (zero, move, both):
+        f(), f()
+        assert list(map(len, program(f).launched)) == [5]
+    assert not any(p.grad.any() for p in params)
+    assert all(torch.equal(a, (p * 0.75 * 2 + 1) * 2 + 1) for a, p in zip(averages, params))
 
 
 @pytest.mark.parametrize("inf", [1.0, 3.0, float("inf")])

@@ -29,7 +29,7 @@ from .graph import Graph, Ref
 from .interpret import tensor_on
 from .lazy import held
 from .lower import natives
-from .number import follow, formulas
+from .number import follow, formulas, varies
 from .polynomial import Atom
 
 FORMS = 8       # ways that rows of the same types may go by their numbers; others run as they stand
@@ -142,6 +142,8 @@ class Form:
         if any(i >= len(tensors) for i in self.written):
             raise Untraceable("an option was written to")
         leaves, self.spec = tree_flatten(seen.result)
+        if any(map(varies, leaves)):
+            raise Untraceable("a number that varies is returned")
         mine = {id(t): i for i, t in enumerate(stands)}
         made = values_of(tuple([t for t in leaves if isinstance(t, Tensor) and id(t) not in mine]))
         graph = Graph(seen.tracer.nodes, values, [*[seen.now[i] for i in self.written], *made])
@@ -218,13 +220,10 @@ class Batch:
         if not all(isinstance(t, Tensor) for t in options):  # a number in the place of a tensor: another form
             return False
         ids = [id(s.array) for s in storages]
-        every = [*ids, *[id(t.storage.array) for t in options]]
-        if not self.written or len(set(every)) == len(every):
+        written = {ids[i] for i in self.written}
+        if len(written) == len(self.written) and written.isdisjoint([ids[i] for i in self.read]) and \
+                written.isdisjoint([id(t.storage.array) for t in options]):
             return True
-        if not self.moved and not options:
-            written = {ids[i] for i in self.written}
-            if len(written) == len(self.written) and written.isdisjoint([ids[i] for i in self.read]):
-                return True
         spans: dict[int, list[tuple[int, int, bool]]] = {}
         mine = set(self.written)
         for i, t in enumerate([*tensors, *options]):
