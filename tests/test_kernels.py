@@ -6,6 +6,8 @@ import importlib
 import math
 import os
 import pkgutil
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 
@@ -409,3 +411,25 @@ def test_kernel_gives_numbas_bits(name, dtype, strict):
             same(a, b)
         else:
             np.testing.assert_allclose(a, b, 1e-5 if a.real.itemsize < 8 else 1e-12)
+
+
+@pytest.mark.skipif(jit.DISABLED or jit.CHECKED, reason="numba is asked for")
+def test_training_does_without_numba():
+    """Eager and compiled steps of a network of convolutions, norms and embeddings, with nothing on disk."""
+    code = """
+import sys
+import numtorch as torch
+from numtorch import nn
+model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                      nn.Linear(16, 8), nn.LayerNorm(8), nn.Linear(8, 5))
+table = nn.Embedding(7, 8)
+optimizer = torch.optim.Adam([*model.parameters(), *table.parameters()])
+def loss(x, y):
+    return nn.functional.cross_entropy(model(x), y) + table(y).softmax(1).sort(1).values[:, 0].mean()
+for f in (loss, torch.compile(loss)):
+    optimizer.zero_grad()
+    f(torch.randn(6, 3, 6, 6), torch.randint(5, (6,))).backward()
+    optimizer.step()
+assert "numba" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMTORCH_CACHE": "off"})
