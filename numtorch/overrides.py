@@ -325,11 +325,24 @@ def is_tensor_method_or_property(func: Callable) -> bool:
 def resolve_name(f: Callable) -> str | None:
     """'torch.add', 'torch.Tensor.add', …: where the public function f is found; None where nowhere."""
     name = getattr(f, "__name__", "")
-    for same in (lambda v: v is f, lambda v: isinstance(v, Overridable) and v == f):
-        for space, module in _namespaces().items():
-            if same(vars(module).get(name)):
-                return f"torch.{name}" if space == "torch" else f"torch.{space}.{name}"
-        for key, v in vars(Tensor).items():
-            if same(v):
-                return f"torch.Tensor.{key}"
-    return None
+    for space, module in _namespaces().items():
+        if vars(module).get(name) is f:
+            return f"torch.{name}" if space == "torch" else f"torch.{space}.{name}"
+    for key, v in vars(Tensor).items():
+        if v is f:
+            return f"torch.Tensor.{key}"
+    return _paths().get(id(f.fn if isinstance(f, Overridable) else f))
+
+
+@functools.cache
+def _paths() -> dict[int, str]:
+    """Where each public function is found, by the identity of the function itself."""
+    from . import ops
+    found: dict[int, str] = {}
+    for space, module in _namespaces().items():
+        for name in ops.names[space]:
+            fn = vars(module).get(name)
+            fn = fn.fn if isinstance(fn, Overridable) else fn
+            if isinstance(fn, _types.FunctionType):
+                found.setdefault(id(fn), f"torch.{name}" if space == "torch" else f"torch.{space}.{name}")
+    return found

@@ -17,6 +17,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from .devices import device
 from .layouts import Size
 from .legacy import TypedStorage, UntypedStorage
 from .memory_format import layout
+from .overrides import Overridable, resolve_name
 from .storage import Storage
 from .tensor import Tensor
 from .unpickle import Approved, Limits, UnpicklingError, full_name, shown
@@ -72,6 +74,8 @@ def add_safe_globals(safe_globals: list) -> None:
             value, name = item
         else:
             value, name = item, f"{item.__module__}.{item.__qualname__}"
+            if isinstance(item, FunctionType | Overridable) and _public(item):
+                _approved[_public(item)] = value
         _approved[name] = value
 
 
@@ -404,6 +408,12 @@ _SIZE, _DEVICE, _UNTYPED = (
 _STORAGE_NAMES = {name: _Name("torch", storage) for name, storage in STORAGE_OF.items()}
 
 
+def _public(function: Any) -> str:
+    """'torch.nn.functional.relu', …: the name that PyTorch's files have for a public function; else ""."""
+    name = resolve_name(function) or ""
+    return "" if name.startswith("torch.Tensor.") else name
+
+
 _PurePickler: Any = pickle._Pickler
 
 
@@ -452,6 +462,8 @@ class _Pickler(_PurePickler):
             return _GET_LAYOUT, (repr(obj),)
         if kind is _Name or kind is dtypes.dtype:
             return obj.name
+        if kind is Overridable:
+            return obj.__name__
         return NotImplemented
 
     def _reduce_tensor(self, obj: Tensor, kind: type) -> Any:
@@ -479,6 +491,8 @@ class _Pickler(_PurePickler):
             module, name = "torch", obj.__name__
         elif obj is self.parameter:
             module, name = "torch.nn.parameter", "Parameter"
+        elif isinstance(obj, FunctionType | Overridable) and _public(obj):
+            module, _, name = _public(obj).rpartition(".")
         else:
             super().save_global(obj, name)
             return
