@@ -73,8 +73,9 @@ class Layout:
     def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0,
                  dense: bool = False):
         self.shape = shape if type(shape) is Size else Size(shape)
-        self.strides, self.offset, self.dense = strides, offset, dense
+        self.strides, self.offset = strides, offset
         self.numel = prod(shape)
+        self.dense = dense and type(self.numel) is int  # sizes that vary (compiler/number.py) are slow
         self.serial = next(_serials)  # stands for this object: what views of it look like is remembered by it
         self._contiguous: bool | None = True if dense else None
         self._key = 0
@@ -251,7 +252,7 @@ def elementwise(operands: Sequence[Layout], shape: tuple[int, ...], numbers: boo
     PyTorch's rule: operands of one shape that are all row-major, all channels_last or all equal and dense
     decide; else the dimensions lie in the order of the operands' strides."""
     first = operands[0]
-    if not numbers and all([l.shape == shape for l in operands]):
+    if not numbers and all([len(l.shape) == len(shape) and l.shape == shape for l in operands]):
         if all([l.contiguous for l in operands]):
             return contiguous(shape)
         if len(shape) == 4 and all([_row_major([l.shape[d] for d in NHWC], [l.strides[d] for d in NHWC])
@@ -271,7 +272,7 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape to which `shapes` broadcast. RuntimeError with PyTorch's words if they do not."""
     out = tuple(shapes[0])
     for shape in shapes[1:]:
-        if shape == out:
+        if len(shape) == len(out) and shape == out:
             continue
         n = max(len(out), len(shape))
         a, b = (1,) * (n - len(out)) + out, (1,) * (n - len(shape)) + tuple(shape)

@@ -72,34 +72,37 @@ def nonstrict_trace(fn: Callable) -> Callable:
     return fn
 
 
-def _mark(t: Any, index: int | Sequence[int], name: str) -> None:
+def _mark(t: Any, index: int | Sequence[int], name: str, place: str) -> None:
+    """Put dimensions of t into a tuple that is an attribute of it."""
     if not isinstance(t, Tensor):
         raise TypeError(f"{name} expects a tensor, got {type(t).__name__}")
     for i in [index] if isinstance(index, int) else index:
         if not 0 <= i < t.dim():
             raise IndexError(f"{name}: the tensor has {t.dim()} dimensions, got {i}")
+        t.__dict__[place] = tuple(sorted({*t.__dict__.get(place, ()), i}))
 
 
 def mark_dynamic(t: Any, index: int | Sequence[int], *, hint_override: int | None = None,
                  min: int | None = None, max: int | None = None, specialize_on: Any = None) -> None:
-    """Accepted: sizes are guarded, and kernels are made for any size, so another size costs a trace only."""
-    _mark(t, index, "mark_dynamic")
+    """A compiled function that is called with t is at once compiled for any size of these dimensions, where
+    its code allows."""
+    _mark(t, index, "mark_dynamic", "_dynamo_dynamic_indices")
 
 
 def maybe_mark_dynamic(t: Any, index: int | Sequence[int]) -> None:
-    """Accepted, as mark_dynamic."""
-    _mark(t, index, "maybe_mark_dynamic")
+    """mark_dynamic."""
+    _mark(t, index, "maybe_mark_dynamic", "_dynamo_dynamic_indices")
 
 
 def mark_unbacked(t: Any, index: int | Sequence[int], *args: Any, **kwargs: Any) -> None:
-    """Accepted, as mark_dynamic."""
-    _mark(t, index, "mark_unbacked")
+    """mark_dynamic."""
+    _mark(t, index, "mark_unbacked", "_dynamo_dynamic_indices")
 
 
 def mark_static(t: Any, index: int | Sequence[int] | None = None) -> None:
-    """Accepted: sizes are guarded always."""
-    if isinstance(t, Tensor) and index is not None:
-        _mark(t, index, "mark_static")
+    """A compiled function is compiled anew for each size of these dimensions of t, or of all."""
+    if isinstance(t, Tensor):
+        _mark(t, range(t.dim()) if index is None else index, "mark_static", "_dynamo_static_indices")
 
 
 def mark_static_address(t: Any, guard: bool = False) -> None:

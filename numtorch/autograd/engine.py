@@ -434,7 +434,8 @@ def run(roots: Sequence[tuple[Any, Any]], keep: bool, create: bool, targets: Seq
                     continue
                 if shapes is not None and shapes[i] is not None:
                     shape, dtype = shapes[i]
-                    if g.layout.shape != shape:
+                    s = g.layout.shape
+                    if len(s) != len(shape) or s != shape:
                         check_shape(node, i, g.layout.shape, shape)
                         g = g.sum_to_size(shape)
                     if g.dtype is not dtype:

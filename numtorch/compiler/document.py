@@ -276,7 +276,7 @@ class Loader:
         if len(set(dims)) != len(dims) or type(keepdim) is not bool or not (d is None
                                                                             or isinstance(d, D.dtype)):
             raise damaged(f"{op.name} is malformed")
-        _, like, kind, _ = op.plan(tensor_on(EMPTY, x.layout, x.dtype), dims if dims else None, keepdim, d)
+        _, like, kind, *_ = op.plan(tensor_on(EMPTY, x.layout, x.dtype), dims if dims else None, keepdim, d)
         if tuple(o.layout.shape) != tuple(reduced_shape(x.layout.shape, dims,
                                                         keepdim)) or kind is not o.dtype:
             raise damaged(f"the result of {op.name} has another shape or type")

@@ -19,10 +19,11 @@ from ..tensor import Tensor
 from ..utils._pytree import tree_unflatten
 from .environment import alike, modes
 from .explain import announce
-from .graph import Graph, Ref
+from .graph import Graph
 from .interpret import tensor_on
 from .lazy import kept, put_back
 from .number import Int, computed, evaluate, varies
+from .polynomial import Atom
 from .program import Program
 
 PROGRAMS = 512  # kept for stretches and graphs of one structure; beyond them they are made anew
@@ -43,18 +44,29 @@ def program_of(graph: Graph, donated: Sequence[tuple[int, int]] = ()) -> Program
     return found
 
 
-class Bound:
-    """A program with the numbers of one graph. `follows`: some of them are Numbers."""
+class Template:
+    """A graph and its numbers, some of which are Numbers where it `follows` them."""
 
-    def __init__(self, graph: Graph, donated: Sequence[tuple[int, int]] = (), followed: dict | None = None):
-        self.graph, self.numbers = graph, graph.numbers()
-        if followed:
-            places = [(id(n), i) for n in graph.nodes if n.kind in ("map", "fill")
-                      for i, v in enumerate(n.ins) if type(v) is not Ref]
-            self.numbers = [followed.get(p, v) for p, v in zip(places, self.numbers)]
+    def __init__(self, graph: Graph, donated: Sequence[tuple[int, int]], numbers: Sequence[Any]):
+        self.graph, self.donated, self.numbers = graph, tuple(donated), list(numbers)
         self.follows = any(map(varies, self.numbers))
-        self.program = program_of(graph, donated)
-        self.run = self.program.run
+
+
+class Bound(Template):
+    """A graph and its numbers with the program that computes it, which `make` makes once it is to run."""
+
+    def __init__(self, graph: Graph, donated: Sequence[tuple[int, int]], numbers: Sequence[Any],
+                 make: Callable[[Graph, Sequence[tuple[int, int]]], Program] = program_of):
+        super().__init__(graph, donated, numbers)
+        self._make = make
+
+    @cached_property
+    def program(self) -> Program:
+        return self._make(self.graph, self.donated)
+
+    @cached_property
+    def run(self) -> Callable[[list, list], list]:
+        return self.program.run
 
 
 class Backward:
@@ -231,11 +243,13 @@ class Entry:
         self.views: list[tuple] = []           # (result, how its base is found, its stamp then)
         self.alone: list | None = None         # which tensor arguments are one, or reachable otherwise
         self.linked: list[tuple] = []          # leaves that share the memory of tensors that are reachable
+        self.together: list[list] = []         # slots that hold one storage; other ones hold others
         self.apart = False                     # whether the storages of all inputs must differ
         self.numbers: list = []                # of the program, where some are Numbers
         self.followed: list[tuple] = []        # (atom, slot or leaf, type) of numbers that vary
         self.reads: list[tuple] = []           # (atom, its program, Ref) of what item() reads
         self.decisions: list[tuple] = []
+        self.sizes: dict[Atom, int] = {}       # those of a call's sizes that are free
         # what explains it
         self.names: list[str] = []             # of the argument leaves
         self.environment: Any = None
@@ -250,27 +264,22 @@ class Entry:
         """The places that must hold what they held."""
         return self.environment.fixed(self.skip)
 
+    @property
+    def sample(self) -> Entry:
+        """The entry to speak of."""
+        return self
+
+    def find(self, spec: Any, leaves: Sequence[Any]) -> tuple[Entry, dict[Any, Any]] | None:
+        """This entry with the values of the numbers that vary, if it is one for such a call."""
+        if self.spec != spec:
+            return None
+        known = self.fits(leaves)
+        return None if known is None else (self, known)
+
     def fits(self, leaves: Sequence[Any]) -> dict[Any, Any] | None:
         """Where the guards hold for these arguments, the values of the numbers that vary (see look)."""
-        if len(leaves) != len(self.leaves):
+        if not takes(self.leaves, leaves):
             return None
-        for x, (kind, *want) in zip(leaves, self.leaves):
-            if type(x) is not kind:
-                return None
-            if want[0] == "tensor":
-                layout, dtype, grad, inferred, attributes, bare = want[1:]
-                if x.dtype is not dtype or x._requires is not grad or not (
-                        x.layout is layout or x.layout == layout) or type(x.storage) is not Storage or (
-                        x.storage.version < 0) is not inferred:
-                    return None
-                if (attributes or x.__dict__) and not same(x.__dict__, attributes) or grad and (
-                        x._node is None and x.grad is None) is not bare:
-                    return None
-            elif want[0] == "same":
-                if x is not want[1]:
-                    return None
-            elif want[0] != "any" and x is not want[1] and not alike(x, want[1]):
-                return None
         if self.alone is not None:
             if self.alone != pattern(leaves, self.environment.tensors):
                 return None
@@ -285,6 +294,15 @@ class Entry:
                 if not isinstance(x, Tensor) or x.layout is not layout and x.layout != layout \
                         or x.dtype is not dtype or x.requires_grad is not grad:
                     return None
+        if self.together:
+            met = set()
+            for first, *others in self.together:
+                s = first.get().storage
+                if any(slot.get().storage is not s for slot in others):
+                    return None
+                met.add(id(s))
+            if len(met) < len(self.together):
+                return None
         if self.apart:  # something is written to
             storages = self.storages(leaves)
             if len(set(map(id, storages))) != len(storages):
@@ -303,9 +321,10 @@ class Entry:
 
     def look(self, leaves: Sequence[Any]) -> dict[Any, Any]:
         """The present values of the numbers that vary. TypeError where one is of another type."""
-        known = {atom: leaves[at] if type(at) is int else at.get() for atom, at, _ in self.followed}
-        for atom, _, kind in self.followed:
-            if type(known[atom]) is not kind:
+        known: dict[Any, Any] = dict(self.sizes)
+        for atom, at, kind in self.followed:
+            known[atom] = v = leaves[at] if type(at) is int else at.get()
+            if type(v) is not kind:
                 raise TypeError
         if self.reads:
             arrays = [s.array for s in self.storages(leaves)]
@@ -360,7 +379,9 @@ class Entry:
         place = (leaves, storages, got, made, known, values)
         for how in self.results:
             values.append(_result(how, *place))
-        slots = [(slot, _result(how, *place)) for slot, how in self.slots]
+        count = len(values)
+        for _, how in self.slots:
+            values.append(_result(how, *place))
         if self.level is not None:
             written = {o: storages[i] for i, o in self.writes}
 
@@ -373,10 +394,34 @@ class Entry:
             self.level.attach(values, leaves, find, lambda v: evaluate(v, known))
         for i, base, stamp in self.views:
             see(values[i], _result(base, *place), stamp)
-        for slot, v in slots:
+        for (slot, _), v in zip(self.slots, values[count:]):
             slot.set(v)
         return values[0] if self.result_spec is None else tree_unflatten(values[:self.shown],
                                                                          self.result_spec)
+
+
+def takes(guards: Sequence[tuple], leaves: Sequence[Any]) -> bool:
+    """Whether arguments are as guards want them."""
+    if len(leaves) != len(guards):
+        return False
+    for x, (kind, *want) in zip(leaves, guards):
+        if type(x) is not kind:
+            return False
+        if want[0] == "tensor":
+            layout, dtype, grad, inferred, attributes, bare = want[1:]
+            if x.dtype is not dtype or x._requires is not grad or not (
+                    x.layout is layout or x.layout == layout) or type(x.storage) is not Storage or (
+                    x.storage.version < 0) is not inferred:
+                return False
+            if (attributes or x.__dict__) and not same(x.__dict__, attributes) or grad and (
+                    x._node is None and x.grad is None) is not bare:
+                return False
+        elif want[0] == "same":
+            if x is not want[1]:
+                return False
+        elif want[0] != "any" and x is not want[1] and not alike(x, want[1]):
+            return False
+    return True
 
 
 def pattern(leaves: Sequence[Any], known: Mapping[int, Any]) -> list:
@@ -415,11 +460,11 @@ def _storage(source: tuple, leaves: Sequence[Any]) -> Storage:
 
 def _result(how: tuple, leaves: Sequence[Any], storages: Sequence[Storage], got: Sequence[Any],
             made: dict[int, Storage], known: dict[int, Any], values: Sequence[Any]) -> Any:
-    """One result of a replay; `values` are those before."""
+    """One result of a replay, or value of a slot; `values` are those before."""
     kind = how[0]
     if kind == "list":
         return [_result(h, leaves, storages, got, made, known, values) for h in how[1]]
-    if kind == "result":
+    if kind == "again":
         return values[how[1]]
     if kind == "const":
         return evaluate(how[1], known)

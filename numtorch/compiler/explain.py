@@ -5,11 +5,13 @@ the list of calls, `failures(entry, leaves)` the guards of an entry that do not 
 from __future__ import annotations
 
 import html
+import operator
 import sys
 import types
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 from ..kernels import emit, jit
@@ -18,7 +20,8 @@ from ..tensor import Tensor
 from ..utils._pytree import keystr, tree_leaves_with_path
 from .arena import ALIGN
 from .environment import MISSING, Slot, alike, modes
-from .number import evaluate
+from .number import Int, evaluate
+from .polynomial import Polynomial
 from .program import Program, _bytes
 from .schedule import Problem, Seen, Task
 
@@ -73,9 +76,10 @@ def _value(v: Any) -> str:
     return text if len(text) <= LIMIT else text[:LIMIT] + "…"
 
 
-def _tensor(layout: Layout, dtype: Any, grad: bool) -> str:
-    strides = "" if layout.contiguous else f", strides {list(layout.strides)}"
-    return f"{dtype.name}{list(layout.shape)}{strides}" + (", requires grad" if grad else "")
+def _tensor(layout: Layout, dtype: Any, grad: bool, letters: Mapping = MappingProxyType({})) -> str:
+    text = lambda ns: f"[{', '.join([n.form.text(letters) if type(n) is Int else str(n) for n in ns])}]"
+    strides = "" if layout.contiguous else f", strides {text(layout.strides)}"
+    return f"{dtype.name}{text(layout.shape)}{strides}" + (", requires grad" if grad else "")
 
 
 def _differs(name: str, x: Tensor, layout: Layout, dtype: Any, grad: bool) -> Iterator[str]:
@@ -191,10 +195,24 @@ class Names:
         return f"{base}[{s.key!r}]" if isinstance(s.key, int | str) else f"an item of {base}"
 
 
+def failures_of(one: Any, leaves: Sequence[Any]) -> list[str]:
+    """The guards of an entry, or of those for all sizes, that a call does not meet."""
+    if hasattr(one, "template") and (sizes := one.sizes_of(leaves)) is not None:
+        known = dict(zip(one.places, sizes))
+        names = {a: f"{one.template.names[k]}.shape[{d}]" for a, (k, d) in one.places.items()}
+        asked = [_question(fn, args, outcome, names) for fn, args, outcome in one.questions
+                 if not alike(fn(*[evaluate(a, dict(known)) for a in args]), outcome)]
+        if asked:
+            return [f"it holds only where {asked[0]}"]
+        if (entry := one.at(sizes)) is not None:
+            return failures(entry, leaves)
+    return failures(one.sample, leaves)
+
+
 def recompiled(owner: Any, leaves: Sequence[Any], spec: Any) -> str:
     """Which guard failed, where a function is traced although it was compiled before."""
-    found = [failures(e, leaves) if e.spec == spec else ["the arguments changed their number or structure"]
-             for e in owner.entries]
+    other = ["the arguments changed their number or structure"]
+    found = [failures_of(e, leaves) if e.spec == spec else other for e in owner.entries]
     why = min(found, key=len, default=[])
     text = f"{name_of(owner.fn)} is compiled again because {' and '.join(why[:3]) or 'a guard failed'}"
     if len(why) > 3:
@@ -338,6 +356,7 @@ class Explanation:
         self.breaks: dict[str, int] = dict(Counter(owner.notes))
         for n, e in enumerate(owner.entries):
             self.guards.append(guards(e))
+            e = e.sample
             self.parts.append(Part(f"entry {n}", e.program.program, repr(e.program.graph)))
             if e.backward is not None:
                 b = e.backward.program
@@ -394,16 +413,24 @@ class Explanation:
         return "".join(out)
 
 
-def guards(entry: Any) -> list[str]:
-    """The guards of an entry in words."""
+def guards(one: Any) -> list[str]:
+    """The guards of an entry, or of those for all sizes, in words."""
     out = []
+    family = one if hasattr(one, "template") else None
+    entry, letters = (one, {}) if family is None else (family.template, family.letters)
     for name, (kind, *want) in zip(entry.names, entry.leaves):
         if want[0] == "tensor":
-            out.append(f"{name}: {'' if kind is Tensor else kind.__name__ + ' '}{_tensor(*want[1:4])}")
+            layout, dtype, grad = want[1:4]
+            prefix = "" if kind is Tensor else kind.__name__ + " "
+            out.append(f"{name}: {prefix}{_tensor(layout, dtype, grad, letters)}")
         elif want[0] == "any":
             out.append(f"{name}: any {kind.__name__} (an input of the program)")
         else:
             out.append(f"{name} {'is' if want[0] == 'same' else '=='} {_value(want[1])}")
+    if family is not None:
+        out += [f"{letters[a]} = {entry.names[k]}.shape[{d}], from 2 on"
+                for a, (k, d) in family.places.items()]
+        out += [_question(fn, args, outcome, letters) for fn, args, outcome in family.questions]
     grad, inference, default = entry.modes[:3]
     out.append(f"grad mode {'on' if grad else 'off'}{', inference mode' if inference else ''}, default dtype "
                f"{default.name}")
@@ -425,6 +452,17 @@ def guards(entry: Any) -> list[str]:
     for fn, _, outcome in entry.decisions:
         out.append(f"{getattr(fn, '__name__', 'a question')} about a number that varies gives {outcome}")
     return out
+
+
+def _question(fn: Any, args: Sequence[Any], outcome: Any, letters: dict) -> str:
+    """What code asked about sizes."""
+    sign = {(operator.lt, True): "<", (operator.lt, False): "≥", (operator.eq, True): "=",
+            (operator.eq, False): "≠"}.get((fn, outcome))
+    if sign is None or type(args[0]) is not Int:
+        return f"{getattr(fn, '__name__', 'a question')} about a size gives {outcome}"
+    p = args[0].form
+    rest = p.terms.get((), 0)
+    return f"{(p - Polynomial.of(rest)).text(letters)} {sign} {-rest}"
 
 
 # ------------------------------------------------------------------------------------------------ drawing

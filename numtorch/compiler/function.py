@@ -16,13 +16,15 @@ from ..autograd.modes import state
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten
 from .entry import Entry, Refused, programs
-from .explain import Explanation, counters, once, recompiled, source
+from .explain import Explanation, counters, name_of, once, recompiled, source
+from .family import Family, generalise, marked
 from .lazy import here
 from .program import Program
 from .record import SMALL, Recording
 from .settings import config, stance
 
 TRIES = 8      # traces without an entry, after which none is looked for
+TRIALS = 4     # traces with free sizes without an entry, after which sizes are fixed
 _all: weakref.WeakSet = weakref.WeakSet()
 _turn = threading.Lock()  # one function is traced at a time
 
@@ -30,11 +32,12 @@ _turn = threading.Lock()  # one function is traced at a time
 class Compiled:
     """A function compiled for the arguments it is called with."""
 
-    def __init__(self, fn: Callable, fullgraph: bool = False, roots: Sequence[Any] = ()):
-        self.fn, self.fullgraph = fn, fullgraph
+    def __init__(self, fn: Callable, fullgraph: bool = False, roots: Sequence[Any] = (),
+                 dynamic: bool | None = None):
+        self.fn, self.fullgraph, self.dynamic = fn, fullgraph, dynamic
         self.roots = (fn, *roots)
-        self.entries: list[Entry] = []
-        self.tries = 0
+        self.entries: list[Entry | Family] = []
+        self.tries = self.trials = 0
         self.effects = False                   # whether the last trace met code that must run every time
         self.codes: dict[types.CodeType, dict] = {}
         self.last: dict[Any, Any] = {}         # numbers as the last trace found them, by place
@@ -58,9 +61,9 @@ class Compiled:
         else:
             leaves, spec = list(args), len(args)
         for e in self.entries:
-            if e.spec == spec and (known := e.fits(leaves)) is not None:
+            if (found := e.find(spec, leaves)) is not None:
                 try:
-                    return e.run(leaves, known)
+                    return found[0].run(leaves, found[1])
                 except Refused:
                     break
         else:
@@ -82,9 +85,25 @@ class Compiled:
         if not _turn.acquire(blocking=False):  # another thread is tracing
             return self.fn(*args, **kwargs)
         try:
-            return Recording(self, args, kwargs, leaves, spec).run()
+            return self.record(args, kwargs, leaves, spec)
         finally:
             _turn.release()
+
+    def record(self, args: tuple, kwargs: dict, leaves: Sequence[Any], spec: Any) -> Any:
+        """Run the function under a tracer, which may give an entry, and that a family."""
+        known = self.entries[-1:]
+        result = Recording(self, args, kwargs, leaves, spec).run()
+        if self.entries[-1:] != known and self.dynamic is not False and self.trials < TRIALS:
+            why = generalise(self, args, kwargs, leaves, spec)
+            if why:
+                self.trials += 1
+                once(self, f"{name_of(self.fn)} is compiled for sizes that do not change, because {why}")
+        return result
+
+    def free(self, leaves: Sequence[Any]) -> set[tuple[int, int]]:
+        """The (argument, dimension) pairs whose sizes are free from the first call on."""
+        return {(k, d) for k, x in enumerate(leaves) if type(x) is Tensor
+                for d in (range(x.layout.ndim) if self.dynamic else marked(x, "dynamic"))}
 
     def look(self) -> bool:
         """Whether another entry is looked for."""
@@ -111,7 +130,9 @@ def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: 
     """A function, or a module, that computes the same in fewer, fused kernels.
 
     `fullgraph`: raise where a value is read while the function runs, instead of computing it there.
-    `dynamic`, `backend`, `mode` and `options` are accepted and change nothing."""
+    `dynamic`: whether sizes of arguments are free, so that others need no new trace: True, from the first
+    call on; None, those that were seen to change; False, never. `backend`, `mode` and `options` are accepted
+    and change nothing."""
     if model is None:
         return lambda m: compile(m, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
                                  options=options, disable=disable)
@@ -120,10 +141,10 @@ def compile(model: Callable | None = None, *, fullgraph: bool = False, dynamic: 
     from ..nn import Module
     if isinstance(model, Module):
         from .module import OptimizedModule
-        return OptimizedModule(model, fullgraph)
+        return OptimizedModule(model, fullgraph, dynamic)
     if not callable(model):
         raise RuntimeError(f"torch.compile: expected a callable, got {type(model).__name__}")
-    return Compiled(model, fullgraph)
+    return Compiled(model, fullgraph, dynamic=dynamic)
 
 
 def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
@@ -155,5 +176,5 @@ def reset() -> None:
     programs.clear()
     counters.clear()
     for c in _all:
-        c.entries, c.tries, c.varying, c.notes, c.stretches = [], 0, set(), [], []
+        c.entries, c.tries, c.trials, c.varying, c.notes, c.stretches = [], 0, 0, set(), [], []
         c.said.clear()

@@ -5,7 +5,8 @@ operand is a Ref, a value seen through a layout, so transposes, slices and resha
 nothing from the scheduler."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .. import dtypes as D
@@ -106,9 +107,11 @@ class Graph:
                 wanted.update(id(v) for v in n.reads())
         self.nodes, self.inputs, self.outputs = kept[::-1], list(inputs), list(outputs)
 
-    def numbers(self) -> list:
-        """The Python numbers in maps and fills, in the order of the nodes: inputs of the compiled graph."""
-        return [v for n in self.nodes if n.kind in ("map", "fill") for v in n.ins if type(v) is not Ref]
+    def numbers(self, followed: Mapping[tuple[int, int], Any] = MappingProxyType({})) -> list:
+        """The Python numbers in maps and fills, in the order of the nodes: inputs of the compiled graph.
+        `followed` has the Numbers among them, by (id of the node, operand)."""
+        return [followed.get((id(n), i), v) for n in self.nodes if n.kind in ("map", "fill")
+                for i, v in enumerate(n.ins) if type(v) is not Ref]
 
     def key(self) -> tuple:
         """Equal for graphs that one Program serves: same nodes on the same types and layouts. It holds the

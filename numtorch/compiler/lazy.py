@@ -163,6 +163,10 @@ class Tracer:
             return v
         return specialised(v)
 
+    def ramp(self, start: Any, step: Any, n: Any, d: D.dtype) -> Tensor | None:
+        """The n numbers from `start` on, where n varies and need not be known yet."""
+        return None
+
     def fixed(self, v: Any) -> Any:
         """A number, or a list of them, of which memory is made at once."""
         return specialised(v)
@@ -336,7 +340,7 @@ def caught() -> str:
     import sys
     f: Any = sys._getframe(2)
     while f is not None:
-        if f.f_globals.get("__name__") == "numtorch.compiler.record":
+        if f.f_globals.get("__name__") in ("numtorch.compiler.record", "numtorch.compiler.family"):
             return ""
         if f.f_code.co_exceptiontable and users(root_of(f.f_globals.get("__name__"))) and \
                 catches(f.f_code, f.f_lasti):
@@ -345,12 +349,15 @@ def caught() -> str:
     return ""
 
 
+ASKING = ("lazy.py", "storage.py", "number.py", "family.py")  # files through which values are asked for
+
+
 def here(deep: bool = True) -> str:
     """The innermost line of user code; with `deep`, also what it calls."""
     import sys
     f: Any = sys._getframe(1)
     inner: Any = f
-    while f is not None and f.f_code.co_filename.endswith(("lazy.py", "storage.py")):
+    while f is not None and f.f_code.co_filename.endswith(ASKING):
         f = inner = f.f_back
     while f is not None and (f.f_globals.get("__name__") or "").startswith("numtorch"):
         f = f.f_back

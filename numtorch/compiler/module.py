@@ -13,9 +13,9 @@ class OptimizedModule(Module):
 
     _own = ("_orig_mod", "training")
 
-    def __init__(self, module: Module, fullgraph: bool = False):
+    def __init__(self, module: Module, fullgraph: bool = False, dynamic: bool | None = None):
         super().__init__()
-        self.__dict__["_compiled"] = Compiled(module.__call__, fullgraph)
+        self.__dict__["_compiled"] = Compiled(module.__call__, fullgraph, dynamic=dynamic)
         self._modules["_orig_mod"] = module
         self.__dict__["training"] = module.training
 
@@ -45,4 +45,5 @@ class OptimizedModule(Module):
             setattr(self._modules["_orig_mod"], name, value)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return OptimizedModule, (self._modules["_orig_mod"], self.__dict__["_compiled"].fullgraph)
+        compiled = self.__dict__["_compiled"]
+        return OptimizedModule, (self._modules["_orig_mod"], compiled.fullgraph, compiled.dynamic)

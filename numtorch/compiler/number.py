@@ -242,13 +242,13 @@ def specialised(v: Any) -> Any:
         zero(v.form - Polynomial.of(v.value), 0)
         return v.value
     if type(v) is Float:
-        return decided(_same, v)
+        return decided(itself, v)
     if type(v) in (list, tuple, layouts.Size):
         return type(v)([specialised(x) for x in v])
     return v
 
 
-def _same(v: float) -> float:
+def itself(v: float) -> float:
     """What it is."""
     return v
 

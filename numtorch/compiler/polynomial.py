@@ -9,6 +9,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Mapping
 from math import gcd, prod
+from types import MappingProxyType
 
 _serials = itertools.count()
 
@@ -21,9 +22,11 @@ class Atom:
     def __init__(self, fn: Callable | None = None, args: tuple[Polynomial, ...] = (), low: int | None = None):
         self.fn, self.args, self.low, self.serial = fn, args, low, next(_serials)
 
-    def __repr__(self) -> str:
-        name = "" if self.fn is None else self.fn.__name__
-        return f"{name}({', '.join(map(str, self.args))})" if self.fn is not None else f"s{self.serial}"
+    def text(self, names: Mapping[Atom, str]) -> str:
+        """For people; `names` of what is given."""
+        if self.fn is not None:
+            return f"{self.fn.__name__}({', '.join([p.text(names) for p in self.args])})"
+        return names.get(self, f"s{self.serial}")
 
 
 _composed: weakref.WeakValueDictionary[tuple, Atom] = weakref.WeakValueDictionary()
@@ -62,9 +65,15 @@ class Polynomial:
     def __eq__(self, other: object) -> bool:
         return self is other or type(other) is Polynomial and self.terms == other.terms
 
-    def __repr__(self) -> str:
-        text = lambda t, c: "*".join([*([str(c)] if c != 1 or not t else []), *map(repr, t)])
-        return " + ".join([text(t, c) for t, c in self.terms.items()]) or "0"
+    def text(self, names: Mapping[Atom, str] = MappingProxyType({})) -> str:
+        """For people; `names` of what is given."""
+        out = ""
+        for t, c in sorted(self.terms.items(), key=lambda term: (-len(term[0]), _order(term))):
+            parts = [*([str(abs(c))] if abs(c) != 1 or not t else []), *[a.text(names) for a in t]]
+            out += (" - " if c < 0 else " + ") + "*".join(parts)
+        return (out[3:] if out.startswith(" +") else "-" + out[3:]) or "0"
+
+    __repr__ = text
 
     @property
     def constant(self) -> int | None:

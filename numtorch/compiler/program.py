@@ -40,6 +40,10 @@ def _bytes(n: int) -> str:
     return f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.1f} kB" if n >= 1e3 else f"{n} B"
 
 
+# of a program, which it runs without
+DETAILS = ("problem", "groups", "work", "steps", "launched", "tables", "_launches")
+
+
 class Program:
     """A graph's kernels and calls. Only structure, types and layouts are looked at, so it serves every graph
     of the same `key()`, with other inputs and numbers.
@@ -95,6 +99,19 @@ class Program:
                 return f"one launch for {at} to {at + len(b) - 1}" if len(b) > 1 else ""
             at += len(b)
         raise IndexError(n)
+
+    def slim(self, graph: Graph, donated: Mapping[int, int]) -> None:
+        """Keep only what runs; the rest is made again, of these, if it is asked for."""
+        self._made_of = graph, donated
+        for name in DETAILS:
+            del self.__dict__[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in DETAILS or "_made_of" not in self.__dict__:
+            raise AttributeError(name)
+        again = Program(*self._made_of)
+        self.__dict__.update({k: again.__dict__[k] for k in DETAILS})
+        return self.__dict__[name]
 
     @cached_property
     def kernels(self) -> dict[str, emit.Nest]:

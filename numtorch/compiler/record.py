@@ -1,10 +1,11 @@
 """One run of a function under a Tracer, and the entry that is made of it."""
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,19 @@ STALE = -2         # the stamp of a view whose history is to be derived from its
 PATIENCE = 50_000  # new objects between two looks for garbage
 
 
+def patient(fn: Callable) -> Callable:
+    """fn, which makes many objects and drops few: garbage is looked for less often meanwhile."""
+    @functools.wraps(fn)
+    def run(*args, **kwargs):
+        often = gc.get_threshold()
+        gc.set_threshold(often[0] and max(often[0], PATIENCE), *often[1:])
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            gc.set_threshold(*often)
+    return run
+
+
 class Recording:
     """One run of a function under a Tracer."""
 
@@ -49,18 +63,11 @@ class Recording:
         self.reasons: list[str] = []
         self.stretches: list[tuple[Program, str]] = []
         self.arguments: dict[int, tuple[Node, int]] = {}  # stand-ins' nodes, with their places
+        self.ready: Bound | None = None  # of the entry that was made
 
+    @patient
     def run(self) -> Any:
-        """The function's result. A trace makes many objects and drops few: garbage is looked for less often
-        meanwhile."""
-        often = gc.get_threshold()
-        gc.set_threshold(often[0] and max(often[0], PATIENCE), *often[1:])
-        try:
-            return self._run()
-        finally:
-            gc.set_threshold(*often)
-
-    def _run(self) -> Any:
+        """The function's result."""
         owner, args, kwargs = self.owner, self.args, self.kwargs
         # Under a C profiler, which Python cannot put back, nothing is watched and no entry made; nor where
         # hooks see what the tape saves, or every gradient is looked at.
@@ -85,17 +92,12 @@ class Recording:
             args, kwargs = (tuple(self.given), {}) if self.containers is None else \
                 self.containers.put(args, kwargs, self.given)
         start = next(clock)
-        known = [x for x in self.given if isinstance(x, Tensor)]
-        if env is not None:
-            known += [s.value for s in env.slots if isinstance(s.value, Tensor)]
-        self.versions = {id(x.storage): (x.storage, x.storage.version) for x in known}
-        self.histories = [(x, edge(x)) for x in known]
-        self.forms = [(x, x.layout, x.dtype, x._requires, dict(x.__dict__), x.storage) for x in known]
+        self.look_at(env)
         state.lazy, state.small = tracer, -1
         result = entry = None
         try:
             if env is not None and watch is not None:
-                for x in known:
+                for x in self.reached:
                     if x.storage.device is cpu:
                         tracer.value(x.storage)  # so that reading it is noticed
                 with watch, following() if followed else nullcontext():
@@ -147,8 +149,33 @@ class Recording:
                     self.arguments[id(node)] = node, i
                 self.given[i] = y
 
+    def look_at(self, env: Environment | None) -> None:
+        """Note the tensors that the function can reach, as they are before it runs."""
+        known = [x for x in self.given if isinstance(x, Tensor)]
+        if env is not None:
+            known += [s.value for s in env.slots if isinstance(s.value, Tensor)]
+        self.reached = known
+        self.versions = {id(x.storage): (x.storage, x.storage.version) for x in known}
+        self.histories = [(x, edge(x)) for x in known]
+        self.forms = [(x, x.layout, x.dtype, x._requires, dict(x.__dict__), x.storage) for x in known]
+
+    def constant(self, s: Storage, v: Value) -> Any:
+        """Memory made from numbers on the way, as the program finds it."""
+        return Storage(v.array.copy() if held.__get__(s) is not v else v.array)
+
+    def bound(self, graph: Graph, writes: Sequence[tuple[int, int]]) -> Bound:
+        """The graph with its program."""
+        return Bound(graph, writes, graph.numbers(self.tracer.numbers))
+
     def stretch(self, graph: Graph) -> list:
-        """Arrays of the outputs of what was recorded up to here."""
+        """Arrays of the outputs of what was recorded up to here. The entry's program gives them, where there
+        is one."""
+        if self.ready is not None:
+            place = {id(v): i for i, v in enumerate(self.ready.graph.outputs)}
+            if all(id(v) in place for v in graph.outputs):
+                got = self.ready.run([v.array for v in self.ready.graph.inputs],
+                                     list(map(plain, self.ready.numbers)))
+                return [got[place[id(v)]] for v in graph.outputs]
         program, breaks = program_of(graph), self.tracer.breaks
         self.stretches.append((program, breaks[-1] if len(breaks) > len(self.stretches) else ""))
         return program.run([v.array for v in graph.inputs], graph.numbers())
@@ -231,6 +258,7 @@ class Recording:
         del tracer.nodes[self.forward:], tracer.made[self.born_before:]
         if found is not None:
             self.first(e, out_leaves)
+            self.ready = found.program
         return found
 
     def bases(self, results: list[Any], env: Environment) -> None:
@@ -402,9 +430,10 @@ class Recording:
                 slot = owners[id(s)][0]
                 e.sources.append(source(slot))
                 if id(slot) in replaced:
+                    e.together.append([x for x in owners[id(s)] if id(x) in replaced])
                     e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value._requires))
             elif id(s) in tracer.born:
-                constant = Storage(v.array.copy() if held.__get__(s) is not v else v.array)
+                constant = self.constant(s, v)
                 constants[id(s)] = constant
                 e.sources.append(("constant", constant))
             else:
@@ -412,8 +441,7 @@ class Recording:
                 return None
         for s, version in self.versions.values():
             if s.version != version:
-                at = id(s)
-                e.counts.append((("arg", args[at]) if at in args else source(owners[at][0]),
+                e.counts.append((("arg", args[id(s)]) if id(s) in args else source(owners[id(s)][0]),
                                  s.version - version))
         outputs: list[Value] = []
         placed: dict[int, int] = {}
@@ -430,30 +458,33 @@ class Recording:
                 e.writes.append((i, out(now)))
                 e.apart = len(met) > 1
 
+        done: dict[int, int] = {}   # id of a tensor → its place among results and then slots
+        at = {id(x): k for k, x in reversed(list(enumerate(self.given))) if isinstance(x, Tensor)}
+        ends = {id(r) for r in roots}
+        of = {id(s): i for i, (s, _) in enumerate(met)}
+
         def how(t: Any) -> tuple | None:
             if not isinstance(t, Tensor):
                 return ("const", t, False)  # or a Number
-            for k, x in enumerate(results[:len(e.results)]):
-                if x is t:
-                    return ("result", k, False)
-            for k, x in enumerate(self.given):
-                if x is t:
-                    return ("arg", k, False)
+            if id(t) in done:
+                return ("again", done[id(t)], False)
+            if id(t) in at:
+                return ("arg", at[id(t)], False)
             slot = env.tensors.get(id(t))
             if slot is not None and id(slot) not in replaced:
                 return ("tensor", t, False)
             if type(t) is not Tensor:
                 no(f"the function makes a {type(t).__name__}")
                 return None
-            grad: bool | str = any(t is r for r in roots)
+            grad: bool | str = id(t) in ends
             if t.requires_grad and not grad:
                 grad = "leaf" if t._node is None else "freed"
                 if t._node is not None and not any(t is f for f in self.freed):
                     no("a tensor with a history is kept, but not returned")
                     return None
-            for i, (s, _) in enumerate(met):
-                if s is t.storage and id(s) not in constants:
-                    return ("view", i, t.layout, t.dtype, grad)
+            i = of.get(id(t.storage), -1)
+            if i >= 0 and id(t.storage) not in constants:
+                return ("view", i, t.layout, t.dtype, grad)
             if t.storage.device is not cpu:
                 no("a result lies on another device")
                 return None
@@ -462,6 +493,7 @@ class Recording:
             made_how = how(t)
             if made_how is None:
                 return None
+            done.setdefault(id(t), len(e.results))
             e.results.append(made_how)
         for slot in changed:
             now = slot.get()
@@ -482,12 +514,13 @@ class Recording:
             made_how = how(now)
             if made_how is None:
                 return None
+            done.setdefault(id(now), len(e.results) + len(e.slots))
             e.slots.append((slot, made_how))
             if isinstance(slot.value, Tensor):
                 e.tensors.append((slot, None, slot.value.layout, slot.value.dtype, slot.value._requires))
         for i, t in enumerate(results):
             if isinstance(t, Tensor) and t._base is not None and e.results[i][0] in ("view", "out"):
-                base = ("result", k) if (k := index(results, t._base)) is not None else \
+                base = ("again", k) if (k := index(results, t._base)) is not None else \
                     ("arg", k) if (k := index(self.given, t._base)) is not None else \
                     ("tensor", t._base) if id(t._base) in env.tensors else None
                 if base is not None:
@@ -516,11 +549,10 @@ class Recording:
                 no("a tensor made in the function is kept somewhere that cannot be seen")
                 return None
         values = [v for _, v in met]
-        e.program = Bound(Graph(forward, values, outputs), [(o, i) for i, o in e.writes],
-                          tracer.numbers)
+        e.program = self.bound(Graph(forward, values, outputs), [(o, i) for i, o in e.writes])
         for level, (graph, vs, grads), place in zip(self.levels, passes, places):
             wanted = [g[0] for g in grads if g is not None]
-            program = Bound(Graph(graph, [*vs, *level.cotangents], wanted), (), tracer.numbers)
+            program = self.bound(Graph(graph, [*vs, *level.cotangents], wanted), ())
             spots = {id(v): i for i, v in enumerate(program.graph.outputs)}
             backward = Backward(program, place,
                                 [(like(results[i].layout), results[i].dtype) for i in level.results],
@@ -553,8 +585,8 @@ class Recording:
         for k, x in enumerate(self.leaves):
             if isinstance(x, Tensor):
                 bare = x._requires and x._node is None and x.grad is None
-                e.leaves.append((type(x), "tensor", x.layout, x.dtype, x._requires, x.storage.version < 0,
-                                 dict(x.__dict__), bare))
+                e.leaves.append((type(x), "tensor", self.given[k].layout, x.dtype, x._requires,
+                                 x.storage.version < 0, dict(x.__dict__), bare))
             elif any(at == k for _, at, _ in self.followed):
                 e.leaves.append((type(x), "any"))
             elif isinstance(x, VALUES):

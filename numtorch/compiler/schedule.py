@@ -172,7 +172,7 @@ class Problem:
                     [cut(w) for w in outs], None if fill else node.what.build, n)
         task.form = "fill"
         if not fill:
-            task.form, task.cost = (node.what.tag, node.what.names), node.what.cost
+            task.form, task.cost = (node.what.tag, node.what.names), node.what.each
         self._add(task)
 
     def _fold(self, n: int, node, value) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from .. import devices
@@ -216,54 +217,57 @@ class Pointwise(Op):
 
 
 class Plan:
-    """How to run one pointwise computation for given types and layouts: kernel, work items, fixed
-    arguments."""
+    """How to run one pointwise computation for given types and layouts: kernel, work items, fixed arguments,
+    which are worked out when it first runs. `each`: nanoseconds an element takes."""
 
     __slots__ = ("layouts", "device", "kernel", "items", "cost", "fixed", "offsets", "tensors", "key", "make",
-                 "idle", "name", "tag", "build", "names", "shape")
+                 "idle", "name", "tag", "build", "names", "shape", "operands", "each")
 
     def __init__(self, name: str, tag: tuple, build: emit.Build, ins: Sequence[tuple[str, Any]],
                  outs: Sequence[tuple[Layout, D.dtype]], shape, device: devices.device, cost: float):
         self.layouts, self.device, self.kernel = list(outs), device, None
-        self.name, self.tag, self.build, self.shape = name, tag, build, shape
+        self.name, self.tag, self.build, self.shape, self.each = name, tag, build, shape, cost
         self.names = tuple([n for n, _ in ins])
         self.tensors = tuple([isinstance(v, Tensor) for _, v in ins])
-        layouts = [*[l for l, _ in outs], *[v.layout for _, v in ins if isinstance(v, Tensor)]]
+        self.operands = [(v.layout, v.dtype.name) if isinstance(v, Tensor) else
+                         (None, "float64" if isinstance(v, float) else D.of_scalar(v).name) for _, v in ins]
+        self.idle = 0 in shape or device is devices.meta
+        self.fixed: tuple[int, ...] = ()
+        self.offsets: bool | None = None
+
+    def _nest(self) -> None:
+        """Choose the loops."""
+        outs, cost, shape = self.layouts, self.each, self.shape
+        layouts = [*[l for l, _ in outs], *[l for l, _ in self.operands if l is not None]]
         sizes, steps = collapse(shape, [expanded(l, shape) for l in layouts])
         inner = sizes[-1] if sizes else 1
         last = [s[-1] if s else 1 for s in steps]
         dense = len(sizes) <= 1 and all(s == 1 for s in last) and not any(l.offset for l in layouts)
-        depth = None if dense and device is cpu and all(l.dense for l in layouts) else max(len(sizes) - 1, 0)
+        depth = None if dense and self.device is cpu and all(l.dense for l in layouts) else \
+            max(len(sizes) - 1, 0)
         self.offsets = depth is not None
         kinds = tuple([s if s in (0, 1) else -1 for s in last])
         it = iter(kinds[len(outs):])
-        operands = [emit.Operand(n, v.dtype.name, 1 if depth is None else next(it))
-                    if isinstance(v, Tensor) else
-                    emit.Operand(n, "float64" if isinstance(v, float) else D.of_scalar(v).name, 0, True)
-                    for n, v in ins]
+        operands = [emit.Operand(n, d, 0, True) if l is None else
+                    emit.Operand(n, d, 1 if depth is None else next(it))
+                    for n, (l, d) in zip(self.names, self.operands)]
         results = [emit.Operand("out" if len(outs) == 1 else f"out{i}", d.name, kinds[i])
                    for i, (_, d) in enumerate(outs)]
-        self.key = (*tag, depth, tuple(operands), tuple(results))
-        self.make = lambda target: emit.pointwise(name, build, operands, results, depth, target)
-        numel = 1
-        for n in sizes:
-            numel *= n
-        self.idle = 0 in shape or device is devices.meta
+        self.key = (*self.tag, depth, tuple(operands), tuple(results))
+        self.make = lambda target: emit.pointwise(self.name, self.build, operands, results, depth, target)
         self.items, self.cost = inner, cost
-        self.fixed: tuple[int, ...] = ()
+        fixed: list[int] = []
         if depth is not None:
             fixed = list(sizes[1:-1])
             for s in steps:
                 fixed += s[:-1]
             fixed += [s for s, k in zip(last, kinds) if k == -1]
-            if self.idle:
-                return
             if depth == 0:
                 self.cost = cost * 2
             else:
                 fixed.append(inner)
-                self.items, self.cost = numel // inner, cost * inner * 1.5
-            self.fixed = tuple(fixed)
+                self.items, self.cost = prod(sizes) // inner, cost * inner * 1.5
+        self.fixed = tuple(fixed)
 
     def outputs(self) -> list[Tensor]:
         return [fresh(l, d, self.device) for l, d in self.layouts]
@@ -274,6 +278,8 @@ class Plan:
         if state.lazy is not None and self.device is cpu:
             state.lazy.map(self, values, outs)
             return
+        if self.offsets is None:
+            self._nest()
         args: list = []
         offsets: list = []
         numbers: list = []

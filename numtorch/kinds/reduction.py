@@ -74,12 +74,14 @@ class Reduction(Op):
         plan = self.plans.get(key)
         if plan is None:
             plan = remember(self.plans, key, self.plan(x, dim, args["keepdim"], args["dtype"]))
-        dims, layout, kind, launches = plan
+        dims, layout, kind, compute, launches = plan
         out = fresh(layout, kind, x.storage.device)
-        if launches and state.lazy is not None and x.storage.device is cpu:
+        if compute and state.lazy is not None and x.storage.device is cpu:
             state.lazy.fold(self, x, dims, args["keepdim"], args["dtype"], out)
-        elif launches:
+        elif compute:
             o, a = array_of(out), array_of(x)
+            if not launches:
+                launches += self.launches(x, kind, dims, compute)
             for launch in launches:
                 a = launch(o, a, x.layout.offset)
         if x._requires and state.grad and self.rules:
@@ -88,7 +90,8 @@ class Reduction(Op):
         return out
 
     def plan(self, x: Tensor, dim, keepdim: bool, dtype: D.dtype | None):
-        """(dimensions, layout and dtype of the result, the launches that compute it)."""
+        """(dimensions, layout and dtype of the result, the type computed in or "" where nothing is computed,
+        the launches that compute it once they are known)."""
         dims = dims_of(self.name, dim, x.layout.ndim)
         compute, kind = self.dtype(x.dtype if dtype is None else dtype)
         if dtype is not None and dtype.category < D.FLOAT:
@@ -104,10 +107,8 @@ class Reduction(Op):
                         raise RuntimeError(self.empty_error)
                     raise IndexError(f"{self.said}(): Expected reduction dim {d} to have non-zero size.")
         layout = contiguous(reduced_shape(x.layout.shape, dims, keepdim))
-        launches: list = []
-        if layout.numel and x.storage.device is not devices.meta:
-            launches = self.launches(x, kind, dims, compute_name(compute))
-        return dims, layout, kind, launches
+        idle = not layout.numel or x.storage.device is devices.meta
+        return dims, layout, kind, "" if idle else compute_name(compute), []
 
     def launches(self, x: Tensor, kind: D.dtype, dims, compute: str) -> list[Callable]:
         """The kernel runs that reduce x: functions of (result array, input array, offset) that return the

@@ -36,7 +36,7 @@ def sizes_of(size: tuple, name: str) -> tuple[int, ...]:
             if name == "zeros":
                 raise RuntimeError(f"zeros: Dimension size must be non-negative.\n  size={list(size)}")
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
-        out.append(int(n))
+        out.append(+n)
     return tuple(out)
 
 
@@ -510,15 +510,18 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=strided, d
     if dtype is None:
         dtype = D.int64 if all(isinstance(v, int) for v in (start, end, step)) else D._default
     if dtype is D.int64:
-        start, end, step = int(start), int(end), int(step)
+        start, end, step = [v if isinstance(v, int) else int(v) for v in (start, end, step)]
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    if not (math.isfinite(start) and math.isfinite(end)):
+    if not all(isinstance(v, int) or math.isfinite(v) for v in (start, end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     n = math.ceil((end - start) / step) if not all(isinstance(v, int) for v in (start, end, step)) else \
         -((start - end) // step) if step > 0 else -((end - start) // -step)
+    if state.lazy is not None and (ramp := state.lazy.ramp(start, step, n, dtype)) is not None:
+        t = ramp if device is None else ramp.to(devices.placed(device))
+        return finish(t, requires_grad) if out is None else _out(out, t)
     if dtype.category == D.INT:
         start, step = int(start), int(step)
         a = np.arange(n, dtype=np.int64) * step + start

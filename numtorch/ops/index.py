@@ -27,7 +27,7 @@ from .convert import twin
 from .create import full, ones_like, tensor, zeros, zeros_like
 from .join import cat, unbind
 from .pointwise import choose, where
-from .view import alias_view, as_strided, diagonal, select, slice_, unsqueeze
+from .view import alias_view, as_strided, bounds, diagonal, select, slice_, unsqueeze
 
 _C_NAMES = {"bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short "
                                                                                       "int", "int32": "int",
@@ -708,7 +708,7 @@ def _slice(x, dim: int, s: slice):
                          f"x[{s.start}:{s.stop}:{s.step}]: flip a dimension with torch.flip")
     if s.start is None and s.stop is None and step == 1:
         return x
-    start, stop, _ = s.indices(x.shape[dim])
+    start, stop = bounds(s.start, s.stop, x.shape[dim])
     return slice_(x, dim, start, max(stop, start), step)
 
 
@@ -837,7 +837,8 @@ def getitem(x, key):
     elif kind is slice:
         shape = layout.shape
         if shape and (key.step is None or key.step == 1) and (key.start is not None or key.stop is not None):
-            start, stop, _ = key.indices(shape[0])
+            start, stop = key.indices(shape[0])[:2] if state.lazy is None else \
+                bounds(key.start, key.stop, shape[0])
             return slice_(x, 0, start, stop if stop > start else start, 1)
     elif (kind is tuple or key is None or key is Ellipsis) and not (x._requires and state.grad) \
             and state.tracer is None:

@@ -277,7 +277,8 @@ def split(x, split_size_or_sections, dim=0, *, split_size=None):
     "Views of x of one size along `dim` (the last may be smaller), or of the given sizes."
     if isinstance(split_size_or_sections, (list, tuple)):
         return split_with_sizes(x, split_size_or_sections, dim)
-    step = split_size_or_sections.__index__()
+    step = split_size_or_sections
+    step = step if isinstance(step, int) else step.__index__()
     if x.ndim == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if step < 0:

@@ -376,9 +376,9 @@ def sum_to_size(x, size):
     if not size:
         from .reduce import sum as total
         return total(x)
-    if tuple(x.layout.shape) == size:
-        return x
     lead = x.ndim - len(size)
+    if not lead and tuple(x.layout.shape) == size:
+        return x
     if lead < 0 or any(n != 1 and n != m for n, m in zip(size, x.layout.shape[lead:])):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(x.shape)}}}.")
     dims = [i for i in range(x.ndim) if i < lead or (size[i - lead] == 1 and x.layout.shape[i] != 1)]
@@ -402,9 +402,20 @@ def select(x, dim, index):
     if not -size <= index < size:
         raise IndexError(f"select(): index {index} out of range for tensor of size {list(x.shape)} at "
                          f"dimension {d}")
-    index %= size
+    if index < 0:
+        index += size
     return x.at(x.shape[:d] + x.shape[d + 1:], x.strides[:d] + x.strides[d + 1:],
                 x.offset + index * x.strides[d])
+
+
+def bounds(start: int | None, end: int | None, n: int) -> tuple[int, int]:
+    """The first element, and the one after the last, that start:end means of n elements."""
+    def clamped(v: int) -> int:
+        v = v if isinstance(v, int) else v.__index__()
+        if v < 0:
+            v += n
+        return 0 if v < 0 else n if v > n else v
+    return 0 if start is None else clamped(start), n if end is None else clamped(end)
 
 
 @view(name="slice", at=(),
@@ -415,7 +426,7 @@ def slice_(x, dim, start, end, step):
     d = wrap_dim(dim, n)
     if step <= 0:
         raise ValueError("step must be greater than zero" if step < 0 else "slice step cannot be zero")
-    lo, hi, _ = slice(start, end, step).indices(x.shape[d])
+    lo, hi = bounds(start, end, x.shape[d])
     size = max(0, -(-(hi - lo) // step))
     return x.at((*x.shape[:d], size, *x.shape[d + 1:]),
                 (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1:]),
@@ -538,7 +549,12 @@ def strided_grad(g, x_meta, size, stride, offset):
     x_layout = Layout(tuple(x_meta.shape), x_meta.strides)
     back = max(-offset, 0)  # the view may begin before x
     offset += back
-    span = max(x_layout.span() + back, Layout(tuple(size), tuple(stride), offset).span(), 1)
+    seen = Layout(tuple(size), tuple(stride), offset)
+    span = max(x_layout.span() + back, seen.span(), 1)
+    if seen.distinct():
+        flat = zeros((span,), dtype=g.dtype, device=g.device)
+        as_strided(flat, tuple(size), tuple(stride), offset).copy_(g)
+        return as_strided(flat, tuple(x_meta.shape), x_meta.strides, back)
     where = np.zeros(tuple(size), np.int64) + offset
     for d, (n, s) in enumerate(zip(size, stride)):
         where += (np.arange(n) * s).reshape([-1 if k == d else 1 for k in range(len(size))])
