@@ -489,3 +489,9 @@ def test_a_result_that_another_one_depends_on():
             found.append(use(*g(T.tensor([1.0, 2.0, 3.0]))))
         same(found[0], found[1])
     assert len(compiled.entries) == 1, compiled.notes
+
+
+def test_memory_that_nobody_writes_has_its_own_size():
+    for size, dtype in (((3, 4), T.float32), ((), T.float32), ((3, 4), T.int64), ((2,), T.int64)):
+        got = T.compile(lambda: T.empty(size, dtype=dtype))()
+        assert got.numpy().shape == size and got.dtype is dtype

@@ -140,7 +140,7 @@ class Graph:
                                                   -1 if o.base is None else name(o.base), name(o.value))
                           for o in n.outs])
             nodes.append((n.kind, what, outs))
-        return ins, tuple(nodes), tuple([name(v) for v in self.outputs])
+        return ins, tuple(nodes), tuple([(v.dtype, v.numel, name(v)) for v in self.outputs])
 
     def __repr__(self) -> str:
         names: dict[int, str] = {id(v): f"in{i}" for i, v in enumerate(self.inputs)}

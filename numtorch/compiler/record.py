@@ -17,7 +17,7 @@ from ..autograd.engine import run as reverse
 from ..autograd.function import _FunctionOp
 from ..autograd.modes import state
 from ..dispatch import check_inplace, cpu, written
-from ..layouts import like
+from ..layouts import Size, like
 from ..storage import Storage
 from ..tensor import Tensor
 from ..utils._pytree import children, tree_flatten, tree_is_leaf, tree_unflatten
@@ -727,4 +727,5 @@ def _restored(result: Any, real: dict[int, Tensor]) -> Any:
         return real.get(id(result), result)
     leaves, spec = tree_flatten(result)
     back = [real.get(id(v), plain(v)) for v in leaves]
+    back = [type(v)(map(plain, v)) if isinstance(v, Size) and any(map(varies, v)) else v for v in back]
     return result if all(a is b for a, b in zip(back, leaves)) else tree_unflatten(back, spec)
