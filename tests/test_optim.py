@@ -60,6 +60,18 @@ def test_step_counts_are_shared_and_independent():
     assert [(s.dtype, s.shape, s.item()) for s in steps] == [(nt.float32, (), 3), (nt.float32, (), 2)]
 
 
+def test_counts_are_one_again_after_compiled_steps():
+    ps = [parameter(1.0) for _ in range(3)]
+    opt = optim.Adam(ps)
+    for p in ps:
+        p.grad = nt.ones(1)
+    step = nt.compile(lambda: opt.step())
+    for _ in range(4):
+        step()
+    opt.step()
+    assert len({id(opt.state[p]["step"]) for p in ps}) == 1 and opt.state[ps[2]]["step"].item() == 5
+
+
 def test_state_dict_holds_own_counts():
     ps = [parameter(1.0) for _ in range(3)]
     opt = optim.Adam(ps)

@@ -390,9 +390,10 @@ class Rule(Optimizer):
         states = self.state
         params = [p for p in group["params"] if p.grad is not None]
         held = [states.get(p) or self._begin(p, p.grad, group) for p in params]
-        # device, names in the state, counts
+        # device, names in the state, where the counts lie
         keys = list(zip([p.storage.device for p in params], map(tuple, held),
-                        *[[id(state.get(k)) for state in held] for k in self._counts]))
+                        *[[None if (count := state.get(k)) is None else id(count.storage) for state in held]
+                          for k in self._counts]))
         alike = dict.fromkeys(keys)
         for key in alike:
             if len(alike) == 1:
